@@ -1,0 +1,140 @@
+package topicacl
+
+import "slices"
+
+// MaxScopes is the largest number of scopes in one set.
+const MaxScopes = 2048
+
+// Grants is an immutable compiled set of topic grants. The zero value, and nil, grant nothing. Its methods may be called
+// concurrently; the verdicts allocate nothing, and their work is bounded by the number of levels in the question times the number
+// of 64-bit words that hold one bit a grant (at most 32), whatever the grants look like.
+type Grants struct {
+	scopes     []string
+	publishing matcher
+	subscribed matcher
+}
+
+// Ignored is a scope that grants nothing, and why.
+type Ignored struct {
+	// Scope is the text as given; empty where the fault is the set's.
+	Scope string
+	Err   error
+}
+
+// Compile compiles scopes such as "pub:a/#?qos=1&retain=false" and "sub:a/+". Strings that are not topic scopes, or are malformed,
+// grant nothing and are reported. A set of more than MaxScopes strings grants nothing at all. Scopes that mean the same count once.
+// The Grants are never nil.
+func Compile(scopes []string) (*Grants, []Ignored) {
+	if len(scopes) > MaxScopes {
+		return &Grants{}, []Ignored{{Err: ErrTooManyScopes}}
+	}
+	var (
+		ignored   []Ignored
+		publish   []grant
+		subscribe []grant
+		texts     = make([]string, 0, len(scopes))
+		seen      = make(map[Scope]struct{}, len(scopes))
+	)
+	for _, text := range scopes {
+		scope, err := ParseScope(text)
+		if err != nil {
+			ignored = append(ignored, Ignored{Scope: text, Err: err})
+			continue
+		}
+		if _, twice := seen[scope]; twice {
+			continue
+		}
+		seen[scope] = struct{}{}
+		canonical := scope.String()
+		texts = append(texts, canonical)
+		if scope.Action == ActionPublish {
+			publish = append(publish, grant{scope, canonical})
+		} else {
+			subscribe = append(subscribe, grant{scope, canonical})
+		}
+	}
+	return &Grants{scopes: texts, publishing: newMatcher(publish), subscribed: newMatcher(subscribe)}, ignored
+}
+
+// Publish says whether a message may be published to topic with this QoS and retain flag. One grant alone must allow all three.
+// Topic names with wildcards are malformed; $share/… and $SYS… are reserved in any letter case, whatever the grants.
+func (g *Grants) Publish(topic string, qos byte, retain bool) Verdict {
+	if r := checkName(topic); r != "" {
+		return refused(r)
+	}
+	if reservedForPublish(topic) {
+		return refused(ReasonReserved)
+	}
+	if g == nil {
+		return refused(ReasonNoGrant)
+	}
+	m := &g.publishing
+	if qos > maxQoS {
+		return refused(ReasonQoS)
+	}
+	found, limited := m.match(topic, m.permitting(qos, retain))
+	switch {
+	case found >= 0:
+		return m.allowed(found)
+	case limited < 0:
+		return refused(ReasonNoGrant)
+	case m.grants[limited].MaxQoS < qos:
+		return Verdict{Grant: m.grants[limited].text, Reason: ReasonQoS}
+	default:
+		return Verdict{Grant: m.grants[limited].text, Reason: ReasonRetain}
+	}
+}
+
+// Subscribe says whether filter is a subset of one grant. The filter may be $share/<group>/<filter>, in any letter case, and is
+// then judged on the filter within. Where several grants contain it, one with the highest QoS decides.
+func (g *Grants) Subscribe(filter string) Verdict {
+	if len(filter) > MaxTopicLength {
+		return refused(ReasonTooLong)
+	}
+	judged, r := judgedFilter(filter)
+	if r != "" {
+		return refused(r)
+	}
+	if r := checkFilter(judged); r != "" {
+		return refused(r)
+	}
+	if g == nil {
+		return refused(ReasonNoGrant)
+	}
+	m := &g.subscribed
+	for qos := byte(maxQoS); ; qos-- {
+		found, limited := m.match(judged, m.permitting(qos, false))
+		if found >= 0 {
+			return m.allowed(found)
+		}
+		if limited < 0 || qos == 0 {
+			return refused(ReasonNoGrant)
+		}
+	}
+}
+
+// Deliver says whether a message on this topic name may be given to the session.
+func (g *Grants) Deliver(topic string) bool {
+	if g == nil || checkName(topic) != "" {
+		return false
+	}
+	m := &g.subscribed
+	found, _ := m.match(topic, m.permitting(0, false))
+	return found >= 0
+}
+
+// Len returns the number of distinct grants.
+func (g *Grants) Len() int {
+	if g == nil {
+		return 0
+	}
+	return len(g.scopes)
+}
+
+// Scopes returns the canonical scope strings in the order in which they were given. The slice is the caller's.
+func (g *Grants) Scopes() []string {
+	if g == nil {
+		return nil
+	}
+	return slices.Clone(g.scopes)
+}
