@@ -1,0 +1,138 @@
+package provisioning
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+)
+
+// MaxSecretText is the longest text that is taken for a secret, in bytes.
+const MaxSecretText = 512
+
+// Authenticate returns the client whose secret that is, and the ID of the
+// secret. If it is not, the error is an [AuthenticationError], whose reason is
+// for the operators; any other error says that the store could not be read.
+//
+// The work is the same for an unknown client, a deleted or disabled one and a
+// wrong or expired secret: one record is read and one is not found, one hash is
+// computed and [MaxSecrets] hashes are compared.
+func (r *Registry) Authenticate(ctx context.Context, clientID, secret string) (*Client, string, error) {
+	if len(secret) > MaxSecretText {
+		return nil, "", &AuthenticationError{ReasonWrongSecret}
+	}
+	c, known, err := r.clientOrDecoy(ctx, clientID)
+	if err != nil {
+		return nil, "", fmt.Errorf("reading the client: %w", err)
+	}
+	matched, err := r.match(ctx, c.Secrets, secret)
+	if err != nil {
+		return nil, "", fmt.Errorf("reading the keys of secrets: %w", err)
+	}
+	switch now := r.now(); {
+	case !known:
+		return nil, "", &AuthenticationError{ReasonUnknownClient}
+	case matched < 0:
+		return nil, "", &AuthenticationError{ReasonWrongSecret}
+	case c.Status != StatusActive:
+		return nil, "", &AuthenticationError{ReasonClientDisabled}
+	case c.Secrets[matched].notYetValid(now):
+		return nil, "", &AuthenticationError{ReasonSecretTooEarly}
+	case c.Secrets[matched].expired(now):
+		return nil, "", &AuthenticationError{ReasonSecretExpired}
+	}
+	return c, c.Secrets[matched].ID, nil
+}
+
+// nobody is an ID that no client can have.
+const nobody = "-"
+
+// clientOrDecoy reads a client and, so that this takes the same work whether or
+// not there is one, reads twice: what is there and what is not. Beside a client
+// that exists it looks for nobody, and beside one that does not it reads the
+// client that was found last.
+func (r *Registry) clientOrDecoy(ctx context.Context, id string) (c *Client, known bool, err error) {
+	if !validID(id) {
+		id = nobody
+	}
+	c, err = r.store.Client(ctx, id)
+	known = err == nil
+	second := nobody
+	switch decoy := r.decoy.Load(); {
+	case known:
+		r.decoy.Store(&id)
+	case !errors.Is(err, ErrNotFound):
+		return nil, false, err
+	case decoy != nil:
+		second = *decoy
+	}
+	other, err := r.store.Client(ctx, second)
+	switch {
+	case err != nil && !errors.Is(err, ErrNotFound):
+		return nil, false, err
+	case known:
+		return c, true, nil
+	case err == nil:
+		return other, false, nil
+	}
+	return &Client{}, false, nil
+}
+
+// match returns the index of the secret whose hash is that of text, -1 for none.
+// It compares as often whatever the secrets are.
+func (r *Registry) match(ctx context.Context, secrets []Secret, text string) (int, error) {
+	keys, err := r.hashKeys(ctx, secrets)
+	if err != nil {
+		return -1, err
+	}
+	sums := make(map[string][]byte, len(keys))
+	for id, key := range keys {
+		sums[id] = hmacSum(key, text)
+	}
+	found := -1
+	nothing := make([]byte, sha256.Size)
+	for i := range MaxSecrets {
+		keyID, want, known := "", nothing, false
+		if i < len(secrets) {
+			keyID, want, known = secrets[i].Hash.hmacParts()
+		}
+		got, hasKey := sums[keyID]
+		if !known || !hasKey {
+			want, got = nothing, nothing[:sha256.Size-1]
+		}
+		if subtle.ConstantTimeCompare(want, got) == 1 {
+			found = i
+		}
+	}
+	return found, nil
+}
+
+// hashKeys returns the keys of hashes by ID, read again if a secret names one
+// that is not known.
+func (r *Registry) hashKeys(ctx context.Context, secrets []Secret) (map[string]Key, error) {
+	if cached := r.keys.Load(); cached != nil && knowsAll(*cached, secrets) {
+		return *cached, nil
+	}
+	list, err := r.store.Keys(ctx, UseSecretHMAC)
+	if err != nil {
+		return nil, err
+	}
+	keys := make(map[string]Key, len(list))
+	for _, key := range list {
+		keys[key.ID] = key
+	}
+	r.keys.Store(&keys)
+	return keys, nil
+}
+
+func knowsAll(keys map[string]Key, secrets []Secret) bool {
+	for _, s := range secrets {
+		if id, _, ok := s.Hash.hmacParts(); ok {
+			if _, known := keys[id]; !known {
+				return false
+			}
+		}
+	}
+	return true
+}

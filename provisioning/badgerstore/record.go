@@ -1,0 +1,191 @@
+package badgerstore
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/boomgate/boomgate/provisioning"
+)
+
+// recordVersion is the first byte of every record; what follows is JSON, which
+// encoding/json writes the same for the same record (map keys in order).
+const recordVersion = 1
+
+// clientRecord is a client as it is kept: with the hashes of its secrets and the
+// ID of the change set that wrote it, and apart from its public JSON, so that
+// either may change alone.
+type clientRecord struct {
+	Change          string            `json:"change,omitzero"`
+	ID              string            `json:"id"`
+	Kind            string            `json:"kind"`
+	Name            string            `json:"name,omitzero"`
+	Labels          map[string]string `json:"labels,omitempty"`
+	Roles           []string          `json:"roles,omitempty"`
+	Grants          []grantRecord     `json:"grants,omitempty"`
+	Status          string            `json:"status"`
+	Secrets         []secretRecord    `json:"secrets,omitempty"`
+	Attributes      map[string]string `json:"attributes,omitempty"`
+	TokenTTL        int64             `json:"token_ttl_ns,omitzero"`
+	MQTTClientIDs   []string          `json:"mqtt_client_ids,omitempty"`
+	Version         uint64            `json:"version"`
+	CreatedAt       time.Time         `json:"created_at,omitzero"`
+	UpdatedAt       time.Time         `json:"updated_at,omitzero"`
+	LastTokenAt     time.Time         `json:"last_token_at,omitzero"`
+	LastConnectedAt time.Time         `json:"last_connected_at,omitzero"`
+	LastMessageAt   time.Time         `json:"last_message_at,omitzero"`
+}
+
+type grantRecord struct {
+	Audience string   `json:"audience"`
+	Scopes   []string `json:"scopes"`
+}
+
+type secretRecord struct {
+	ID         string    `json:"id"`
+	Hash       string    `json:"hash"`
+	NotBefore  time.Time `json:"not_before,omitzero"`
+	ExpiresAt  time.Time `json:"expires_at,omitzero"`
+	CreatedAt  time.Time `json:"created_at,omitzero"`
+	LastUsedAt time.Time `json:"last_used_at,omitzero"`
+	Comment    string    `json:"comment,omitzero"`
+}
+
+type tombstoneRecord struct {
+	Change    string    `json:"change,omitzero"`
+	ID        string    `json:"id"`
+	Kind      string    `json:"kind"`
+	Version   uint64    `json:"version"`
+	DeletedAt time.Time `json:"deleted_at,omitzero"`
+}
+
+type roleRecord struct {
+	Change      string        `json:"change,omitzero"`
+	ID          string        `json:"id"`
+	Description string        `json:"description,omitzero"`
+	Grants      []grantRecord `json:"grants,omitempty"`
+	BuiltIn     bool          `json:"built_in,omitzero"`
+	Version     uint64        `json:"version"`
+	CreatedAt   time.Time     `json:"created_at,omitzero"`
+	UpdatedAt   time.Time     `json:"updated_at,omitzero"`
+}
+
+type keyRecord struct {
+	ID        string    `json:"id"`
+	Use       string    `json:"use"`
+	Alg       string    `json:"alg"`
+	Private   []byte    `json:"private"`
+	CreatedAt time.Time `json:"created_at,omitzero"`
+}
+
+func encode(record any) ([]byte, error) {
+	data, err := json.Marshal(record)
+	if err != nil {
+		return nil, fmt.Errorf("encoding a record: %w", err)
+	}
+	return append([]byte{recordVersion}, data...), nil
+}
+
+func decode(data []byte, record any) error {
+	if len(data) == 0 {
+		return fmt.Errorf("%w: an empty record", ErrDamaged)
+	}
+	if data[0] != recordVersion {
+		return fmt.Errorf("%w: a record has version %d and this program knows %d", ErrNewerFormat, data[0], recordVersion)
+	}
+	if err := json.Unmarshal(data[1:], record); err != nil {
+		return fmt.Errorf("%w: a record cannot be decoded: %w", ErrDamaged, err)
+	}
+	return nil
+}
+
+func encodeClient(change string, c *provisioning.Client) ([]byte, error) {
+	r := clientRecord{
+		Change: change, ID: c.ID, Kind: string(c.Kind), Name: c.Name, Labels: c.Labels, Roles: c.Roles, Grants: grantRecords(c.Grants),
+		Status: string(c.Status), Attributes: c.Attributes, TokenTTL: int64(c.TokenTTL), MQTTClientIDs: c.MQTTClientIDs,
+		Version: c.Version, CreatedAt: c.CreatedAt.UTC(), UpdatedAt: c.UpdatedAt.UTC(),
+		LastTokenAt: c.LastTokenAt.UTC(), LastConnectedAt: c.LastConnectedAt.UTC(), LastMessageAt: c.LastMessageAt.UTC(),
+	}
+	for _, s := range c.Secrets {
+		r.Secrets = append(r.Secrets, secretRecord{
+			ID: s.ID, Hash: string(s.Hash), NotBefore: s.NotBefore.UTC(), ExpiresAt: s.ExpiresAt.UTC(),
+			CreatedAt: s.CreatedAt.UTC(), LastUsedAt: s.LastUsedAt.UTC(), Comment: s.Comment,
+		})
+	}
+	return encode(r)
+}
+
+func decodeClient(data []byte) (*provisioning.Client, error) {
+	var r clientRecord
+	if err := decode(data, &r); err != nil {
+		return nil, err
+	}
+	c := &provisioning.Client{
+		ID: r.ID, Kind: provisioning.Kind(r.Kind), Name: r.Name, Labels: r.Labels, Roles: r.Roles, Grants: grants(r.Grants),
+		Status: provisioning.Status(r.Status), Attributes: r.Attributes, TokenTTL: time.Duration(r.TokenTTL),
+		MQTTClientIDs: r.MQTTClientIDs, Version: r.Version, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
+		LastTokenAt: r.LastTokenAt, LastConnectedAt: r.LastConnectedAt, LastMessageAt: r.LastMessageAt,
+	}
+	for _, s := range r.Secrets {
+		c.Secrets = append(c.Secrets, provisioning.Secret{
+			ID: s.ID, Hash: provisioning.SecretHash(s.Hash), NotBefore: s.NotBefore, ExpiresAt: s.ExpiresAt,
+			CreatedAt: s.CreatedAt, LastUsedAt: s.LastUsedAt, Comment: s.Comment,
+		})
+	}
+	return c, nil
+}
+
+func encodeTombstone(change string, t *provisioning.Tombstone) ([]byte, error) {
+	return encode(tombstoneRecord{
+		Change: change, ID: t.ID, Kind: string(t.Kind), Version: t.Version, DeletedAt: t.DeletedAt.UTC(),
+	})
+}
+
+func encodeRole(change string, r *provisioning.Role) ([]byte, error) {
+	return encode(roleRecord{
+		Change: change, ID: r.ID, Description: r.Description, Grants: grantRecords(r.Grants), BuiltIn: r.BuiltIn,
+		Version: r.Version, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
+	})
+}
+
+func decodeRole(data []byte) (*provisioning.Role, error) {
+	var r roleRecord
+	if err := decode(data, &r); err != nil {
+		return nil, err
+	}
+	return &provisioning.Role{
+		ID: r.ID, Description: r.Description, Grants: grants(r.Grants), BuiltIn: r.BuiltIn,
+		Version: r.Version, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
+	}, nil
+}
+
+func encodeKey(k provisioning.Key) ([]byte, error) {
+	return encode(keyRecord{ID: k.ID, Use: k.Use, Alg: k.Alg, Private: k.Private, CreatedAt: k.CreatedAt.UTC()})
+}
+
+func decodeKey(data []byte) (provisioning.Key, error) {
+	var r keyRecord
+	if err := decode(data, &r); err != nil {
+		return provisioning.Key{}, err
+	}
+	return provisioning.Key{ID: r.ID, Use: r.Use, Alg: r.Alg, Private: r.Private, CreatedAt: r.CreatedAt}, nil
+}
+
+func grantRecords(list []provisioning.Grant) []grantRecord {
+	out := make([]grantRecord, len(list))
+	for i, g := range list {
+		out[i] = grantRecord(g)
+	}
+	return out
+}
+
+func grants(list []grantRecord) []provisioning.Grant {
+	if len(list) == 0 {
+		return nil
+	}
+	out := make([]provisioning.Grant, len(list))
+	for i, g := range list {
+		out[i] = provisioning.Grant(g)
+	}
+	return out
+}
