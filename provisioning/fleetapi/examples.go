@@ -1,0 +1,73 @@
+package fleetapi
+
+import (
+	"time"
+
+	"github.com/boomgate/boomgate/provisioning"
+)
+
+// clientExamples are the examples of the document for one kind of client.
+type clientExamples struct {
+	creation         NewClient
+	patch            Settings
+	record, disabled Client
+	credential       Credential
+	rotated          Credential
+	receipt          Receipt
+}
+
+// examples tell one small story of a client of the kind.
+func (k clientKind) examples() clientExamples {
+	id, settings := k.example()
+	created := time.Date(2027, time.March, 1, 8, 30, 0, 0, time.UTC)
+	record := Client{
+		ID: id, Kind: string(k.kind), Name: settings.Name, Labels: orEmptyMap(settings.Labels), Roles: orEmpty(settings.Roles),
+		Grants: []Grant{}, Status: string(provisioning.StatusActive),
+		Secrets:    []Secret{{ID: "secret-4c1x7qk2m9t3", CreatedAt: created}},
+		Attributes: map[string]string{}, MQTTClientIDs: []string{}, Version: 1, CreatedAt: created, UpdatedAt: created,
+	}
+	disabled := record
+	disabled.Status, disabled.Version, disabled.UpdatedAt = string(provisioning.StatusDisabled), 2, created.Add(time.Hour)
+	credential := Credential{
+		ClientID: id, ClientSecret: "bg_…", TokenEndpoint: "https://gate.example/oauth/token",
+		MQTTURL: "mqtts://gate.example:8883", Client: record,
+	}
+	rotated, receipt := credential, receiptExample()
+	rotated.Receipt = &Receipt{}
+	return clientExamples{
+		creation: NewClient{ID: id, Settings: settings}, patch: Settings{Labels: map[string]string{"site": "south"}},
+		record: record, disabled: disabled, credential: credential, rotated: rotated, receipt: receipt,
+	}
+}
+
+func (k clientKind) example() (id string, settings Settings) {
+	switch k.kind {
+	case provisioning.KindService:
+		return "occupancy-board", Settings{Name: "Occupancy board", Roles: []string{provisioning.RoleTelemetryReader}}
+	case provisioning.KindOperator:
+		return "night-shift", Settings{Name: "Night shift", Roles: []string{provisioning.RoleFleetViewer}}
+	default:
+		return "sensor-b2-017", Settings{
+			Name: "Level B2, space 17", Labels: map[string]string{"site": "north"}, Roles: []string{provisioning.RoleParkingSensor},
+		}
+	}
+}
+
+func receiptExample() Receipt { return Receipt{Sessions: 1, Subscriptions: 2} }
+
+func roleExample() Role {
+	created := time.Date(2027, time.March, 1, 8, 0, 0, 0, time.UTC)
+	return Role{
+		ID: "site-reader", Description: "Reads the state of every space of a site.",
+		Grants:  []Grant{{Audience: provisioning.AudienceMQTT, Scopes: []string{"sub:parking/v1/{labels.site}/+/state"}}},
+		Version: 1, CreatedAt: created, UpdatedAt: created,
+	}
+}
+
+func sessionExample() Session {
+	connected := time.Date(2027, time.March, 1, 9, 0, 0, 0, time.UTC)
+	return Session{
+		ID: "sensor-b2-017", ClientID: "sensor-b2-017", Remote: "192.0.2.17:50312", Protocol: "5", Listener: "tls",
+		ConnectedAt: connected, ExpiresAt: connected.Add(time.Hour), Subscriptions: 1,
+	}
+}
