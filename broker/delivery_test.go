@@ -1,0 +1,384 @@
+package broker_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	mqtt "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/packets"
+
+	"github.com/boomgate/boomgate/broker"
+)
+
+func TestNoMoreIsUnacknowledgedThanTheClientAllows(t *testing.T) {
+	t.Parallel()
+	for _, qos := range []byte{1, 2} {
+		t.Run(fmt.Sprint("QoS ", qos), func(t *testing.T) {
+			t.Parallel()
+			r := start(t)
+			c, _ := r.connect("c", v5, receiveMaximum(2))
+			c.subscribe("a", qos)
+			publisher, _ := r.connect("publisher")
+			const messages = 20
+			for i := range messages {
+				publisher.publish(message("a", fmt.Sprint(i), qos))
+			}
+			waiting := []uint16{c.expectMessage("0").PacketID, c.expectMessage("1").PacketID}
+			for i := 2; i < messages; i++ {
+				c.ping() // nothing comes before it
+				c.acknowledge(waiting[0], qos)
+				waiting = append(waiting[1:], c.expectMessage(fmt.Sprint(i)).PacketID)
+			}
+		})
+	}
+}
+
+// acknowledge completes the delivery of a message.
+func (c *raw) acknowledge(id uint16, qos byte) {
+	c.tb.Helper()
+	if qos == 1 {
+		c.sendAck(packets.Puback, id)
+		return
+	}
+	c.sendAck(packets.Pubrec, id)
+	c.expectAck(packets.Pubrel, id)
+	c.sendAck(packets.Pubcomp, id)
+}
+
+func TestARefusedQoS2MessageFreesItsPlace(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	c, _ := r.connect("c", v5, receiveMaximum(1))
+	c.subscribe("a", 2)
+	for i := range 3 {
+		must(t, r.Publish(t.Context(), "a", fmt.Append(nil, i), 2, false))
+	}
+	for i := range 3 {
+		id := c.expectMessage(fmt.Sprint(i)).PacketID
+		c.send(packets.Packet{
+			FixedHeader: packets.FixedHeader{Type: packets.Pubrec}, PacketID: id, ReasonCode: packets.ErrQuotaExceeded.Code,
+		})
+	}
+}
+
+// mochi counts the server's own QoS 2 messages against what the client may send.
+func TestOutboundQoS2DoesNotUseUpTheInboundQuota(t *testing.T) {
+	t.Parallel()
+	r := start(t, limits(broker.Limits{ReceiveMaximum: 4}))
+	c, _ := r.connect("c", v5)
+	c.subscribe("a", 2)
+	for i := range 8 {
+		must(t, r.Publish(t.Context(), "a", fmt.Append(nil, i), 2, false))
+		id := c.expectMessage(fmt.Sprint(i)).PacketID
+		c.sendAck(packets.Pubrec, id)
+		c.expectAck(packets.Pubrel, id) // and no PUBCOMP: eight flows are open
+	}
+	c.publish(message("b", "x", 2))
+	c.ping()
+}
+
+func TestInboundFlowAboveTheReceiveMaximumIsClosed(t *testing.T) {
+	t.Parallel()
+	r := start(t, limits(broker.Limits{ReceiveMaximum: 4}))
+	c, _ := r.connect("c", v5)
+	for id := uint16(1); id <= 5; id++ {
+		pk := message("a", "x", 2)
+		pk.PacketID = id
+		must(t, c.trySend(pk))
+	}
+	got := c.expectEnd()
+	if last := got[len(got)-1]; last.FixedHeader.Type != packets.Disconnect || last.ReasonCode != packets.ErrReceiveMaximum.Code {
+		t.Errorf("the broker sent %v, want DISCONNECT 0x93 at the end", got)
+	}
+}
+
+func TestADisconnectReachesAClientThatIsStillSending(t *testing.T) {
+	t.Parallel()
+	r := start(t, limits(broker.Limits{ReceiveMaximum: 4}))
+	c, _ := r.connect("c", v5)
+	for id := uint16(1); id <= 2000; id++ {
+		pk := message("a", "x", 2)
+		pk.PacketID = id
+		if c.trySend(pk) != nil {
+			break
+		}
+	}
+	got := c.expectEnd()
+	if last := got[len(got)-1]; last.FixedHeader.Type != packets.Disconnect {
+		t.Errorf("the last packet is %v, want DISCONNECT", last)
+	}
+}
+
+func TestAResumedSessionGetsItsMessagesInOrder(t *testing.T) {
+	t.Parallel()
+	for _, version := range []byte{4, 5} {
+		t.Run(fmt.Sprint(version), func(t *testing.T) {
+			t.Parallel()
+			r := start(t)
+			as := func(pk *packets.Packet) { pk.ProtocolVersion = version }
+			c, _ := r.connect("c", as, kept)
+			c.subscribe("a", 1)
+			publisher, _ := r.connect("publisher")
+			const sent, messages = 5, 100
+			for i := range sent {
+				publisher.publish(message("a", fmt.Sprint(i), 1))
+				c.expectMessage(fmt.Sprint(i)) // not acknowledged
+			}
+			_ = c.Close()
+			eventually(t, "the client is offline", func() bool {
+				cl, ok := r.Server().Clients.Get("c")
+				return ok && cl.Closed()
+			})
+			for i := sent; i < messages; i++ {
+				publisher.publish(message("a", fmt.Sprint(i), byte(1+i%2)))
+			}
+			again, ack := r.connect("c", as, kept, receiveMaximum(3))
+			if !ack.SessionPresent {
+				t.Fatal("the session is gone")
+			}
+			for i := range messages {
+				pk := again.expectMessage(fmt.Sprint(i))
+				if i < sent && !pk.FixedHeader.Dup {
+					t.Errorf("message %d is sent again without DUP", i)
+				}
+				again.sendAck(packets.Puback, pk.PacketID)
+			}
+			again.ping()
+		})
+	}
+}
+
+func TestAResumedSessionIsNotSentMoreThanTheClientAllows(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	c, _ := r.connect("c", v5, kept)
+	c.subscribe("a", 1)
+	c.disconnect()
+	for i := range 10 {
+		must(t, r.Publish(t.Context(), "a", fmt.Append(nil, i), 1, false))
+	}
+	again, _ := r.connect("c", v5, kept, receiveMaximum(1))
+	for i := range 10 {
+		id := again.expectMessage(fmt.Sprint(i)).PacketID
+		again.ping()
+		again.sendAck(packets.Puback, id)
+	}
+}
+
+func TestAQoS2FlowGoesOnAfterAReconnect(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	c, _ := r.connect("c", v5, kept)
+	c.subscribe("a", 2)
+	must(t, r.Publish(t.Context(), "a", []byte("once"), 2, false))
+	id := c.expectMessage("once").PacketID
+	c.sendAck(packets.Pubrec, id)
+	c.expectAck(packets.Pubrel, id)
+	_ = c.Close()
+
+	again, _ := r.connect("c", v5, kept)
+	again.expectAck(packets.Pubrel, id)
+	again.sendAck(packets.Pubcomp, id)
+	again.ping()
+}
+
+// The publisher's side of the same: its PUBREC was lost, so it repeats the message.
+func TestARepeatedQoS2MessageIsPublishedOnce(t *testing.T) {
+	t.Parallel()
+	for _, version := range []byte{4, 5} {
+		t.Run(fmt.Sprint(version), func(t *testing.T) {
+			t.Parallel()
+			r := start(t)
+			reader, _ := r.connect("reader")
+			reader.subscribe("a", 0)
+			as := func(pk *packets.Packet) { pk.ProtocolVersion = version }
+			c, _ := r.connect("c", as, kept)
+			pk := message("a", "once", 2)
+			pk.PacketID = 7
+			c.send(pk)
+			c.expectAck(packets.Pubrec, 7)
+			_ = c.Close()
+
+			again, _ := r.connect("c", as, kept)
+			pk.FixedHeader.Dup = true
+			again.send(pk)
+			again.expectAck(packets.Pubrec, 7)
+			again.sendAck(packets.Pubrel, 7)
+			again.expectAck(packets.Pubcomp, 7)
+			reader.expectMessage("once")
+			reader.ping()
+		})
+	}
+}
+
+// mochi keeps the packet identifiers of both directions in one table.
+func TestPacketIdentifiersOfTheTwoDirectionsAreIndependent(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	c, _ := r.connect("c")
+	c.subscribe("a", 1)
+	var unacknowledged []packets.Packet
+	for i := range 5 {
+		must(t, r.Publish(t.Context(), "a", fmt.Append(nil, i), 1, false))
+		unacknowledged = append(unacknowledged, c.expectMessage(fmt.Sprint(i)))
+	}
+	c.lastID = 0
+	if code := c.subscribe("b", 1).ReasonCodes[0]; code != 1 { // identifier 1 in both directions
+		t.Errorf("SUBACK says %#x", code)
+	}
+	c.publish(message("c", "x", 1))
+	c.publish(message("c", "x", 2))
+	c.send(packets.Packet{
+		FixedHeader: packets.FixedHeader{Type: packets.Unsubscribe, Qos: 1}, PacketID: c.nextID(),
+		Filters: packets.Subscriptions{{Filter: "b"}},
+	})
+	c.expect(packets.Unsuback)
+	cl, _ := r.Server().Clients.Get("c")
+	if n := cl.State.Inflight.Len(); n != len(unacknowledged) {
+		t.Errorf("the server holds %d unacknowledged messages, want %d", n, len(unacknowledged))
+	}
+	for _, pk := range unacknowledged {
+		c.sendAck(packets.Puback, pk.PacketID)
+	}
+	c.ping()
+	if n := cl.State.Inflight.Len(); n != 0 {
+		t.Errorf("%d messages are left", n)
+	}
+}
+
+func TestAMessageIsAnsweredAfterItWasHandedOn(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	sleeper, _ := r.connect("sleeper", kept)
+	sleeper.subscribe("a", 1)
+	sleeper.disconnect()
+	c, _ := r.connect("c")
+	for i := range 50 {
+		c.publish(message("a", "x", 1))
+		cl, _ := r.Server().Clients.Get("sleeper")
+		if n := cl.State.Inflight.Len(); n != i+1 {
+			t.Fatalf("%d messages are queued after answer %d", n, i+1)
+		}
+	}
+}
+
+func TestAWildcardSubscriptionGetsEveryRetainedMessage(t *testing.T) {
+	t.Parallel()
+	r := start(t, limits(broker.Limits{MaxQueued: 16}))
+	const topics = 1000
+	for i := range topics {
+		must(t, r.Publish(t.Context(), fmt.Sprintf("lot/%d", i), []byte("free"), 1, true))
+	}
+	c, _ := r.connect("c")
+	c.sendSubscribe("lot/+", 1)
+	c.expect(packets.Suback)
+	seen := map[string]bool{}
+	for range topics {
+		pk := c.expectMessage("free")
+		seen[pk.TopicName] = true
+	}
+	if len(seen) != topics {
+		t.Errorf("%d of %d topics arrived", len(seen), topics)
+	}
+}
+
+func TestAMessageLargerThanTheClientTakesIsDropped(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	c, _ := r.connect("c", v5, receiveMaximum(1), func(pk *packets.Packet) { pk.Properties.MaximumPacketSize = 100 })
+	c.subscribe("a", 1)
+	for range 3 {
+		must(t, r.Publish(t.Context(), "a", []byte(strings.Repeat("x", 200)), 1, false))
+		must(t, r.Publish(t.Context(), "a", []byte("small"), 1, false))
+		c.sendAck(packets.Puback, c.expectMessage("small").PacketID)
+	}
+	c.ping()
+	cl, _ := r.Server().Clients.Get("c")
+	if n := cl.State.Inflight.Len(); n != 0 {
+		t.Errorf("%d messages are left", n)
+	}
+}
+
+func TestTopicAliasesAreAnnouncedBeforeTheyAreUsed(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	c, _ := r.connect("c", v5, kept, func(pk *packets.Packet) { pk.Properties.TopicAliasMaximum = 2 })
+	c.subscribe("#", 1)
+	known := map[uint16]string{}
+	for i := range 12 {
+		topic := fmt.Sprint("topic/", i%3)
+		must(t, r.Publish(t.Context(), topic, []byte(topic), byte(i%2), false))
+		pk := c.expectMessage(topic)
+		if pk.FixedHeader.Qos == 1 && i > 6 {
+			c.sendAck(packets.Puback, pk.PacketID)
+		}
+		if alias := pk.Properties.TopicAlias; alias != 0 && pk.TopicName != "" {
+			known[alias] = pk.TopicName
+		} else if alias != 0 {
+			pk.TopicName = known[alias]
+		}
+		if pk.TopicName != topic {
+			t.Errorf("message %d came on %q", i, pk.TopicName)
+		}
+	}
+	if len(known) != 2 {
+		t.Errorf("aliases were given to %v", known)
+	}
+	_ = c.Close()
+	again, _ := r.connect("c", v5, kept) // no aliases any more
+	for range 3 {
+		if pk := again.expect(packets.Publish); pk.TopicName != string(pk.Payload) {
+			t.Errorf("%q came again on topic %q", pk.Payload, pk.TopicName)
+		}
+	}
+}
+
+// An attached hook withholds a packet by clearing its type.
+func TestAWithheldMessageTakesNoPlaceInTheWindow(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(s *setup) {
+		s.hook.onEncode = func(_ *mqtt.Client, pk packets.Packet) packets.Packet {
+			if pk.FixedHeader.Type == packets.Publish && strings.HasPrefix(string(pk.Payload), "secret") {
+				pk.FixedHeader.Type = packets.Reserved
+			}
+			return pk
+		}
+	})
+	c, _ := r.connect("c", v5, receiveMaximum(1))
+	c.subscribe("a", 1)
+	for i := range 5 {
+		must(t, r.Publish(t.Context(), "a", fmt.Append(nil, "secret", i), 1, false))
+		must(t, r.Publish(t.Context(), "a", fmt.Append(nil, "open", i), 1, false))
+	}
+	for i := range 5 {
+		c.sendAck(packets.Puback, c.expectMessage(fmt.Sprint("open", i)).PacketID)
+	}
+}
+
+// The deadlock of mochi's own flow control shows within a second of this.
+func TestTrafficThroughAWindowDoesNotFreeze(t *testing.T) {
+	t.Parallel()
+	r := start(t, limits(broker.Limits{MaxQueued: 4000, MaxInflight: 4000}))
+	c, _ := r.connect("c", v5, receiveMaximum(50))
+	c.subscribe("a/#", 1)
+	const publishers, messages = 4, 500
+	for p := range publishers {
+		go func() {
+			for i := range messages {
+				if r.Publish(t.Context(), fmt.Sprintf("a/%d", p), fmt.Append(nil, i), 1, false) != nil {
+					return
+				}
+			}
+		}()
+	}
+	next := map[string]int{}
+	for range publishers * messages {
+		pk := c.expect(packets.Publish)
+		if want := fmt.Sprint(next[pk.TopicName]); string(pk.Payload) != want {
+			t.Fatalf("%s: got %s, want %s", pk.TopicName, pk.Payload, want)
+		}
+		next[pk.TopicName]++
+		c.sendAck(packets.Puback, pk.PacketID)
+	}
+}

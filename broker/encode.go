@@ -1,0 +1,129 @@
+package broker
+
+import (
+	"sync/atomic"
+
+	mqtt "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/packets"
+)
+
+// OnPacketEncode has the last word on a packet. It runs before mochi takes the
+// client's lock, so this is where packets may wait.
+func (h *hook) OnPacketEncode(cl *mqtt.Client, pk packets.Packet) packets.Packet {
+	p := h.broker.peers.of(cl)
+	if p == nil {
+		return pk
+	}
+	p.conn.room()
+	switch pk.FixedHeader.Type {
+	case packets.Connack:
+		if cl.Properties.ProtocolVersion == 5 {
+			pk.Properties.MaximumPacketSize = h.broker.limits.MaxPacketSize // mochi holds it but does not tell
+		}
+	case packets.Publish:
+		return h.encodePublish(p, pk)
+	case packets.Reserved: // withheld by an attached hook
+		p.replay.wrote() // it may have been a retained message
+		if !p.established.Load() {
+			return p.swallow(pk)
+		}
+	case packets.Puback, packets.Pubrec:
+		return p.encodeAck(pk)
+	case packets.Pubrel:
+		if p.window.admitRelease(pk.PacketID) == standIn {
+			return p.swallow(pk)
+		}
+	case packets.Pubcomp:
+		if !p.established.Load() { // left over from an earlier connection: not resent (MQTT 5 §4.4)
+			return p.swallow(pk)
+		}
+		pk.PacketID = inboundID(pk.PacketID)
+	case packets.Suback, packets.Unsuback:
+		pk.PacketID = inboundID(pk.PacketID)
+	case packets.Disconnect:
+		if cl.Properties.ProtocolVersion < 5 { // 3.1.1 has none from the server
+			return suppress(pk)
+		}
+	}
+	return pk
+}
+
+// OnPacketSent notes what the client knows now.
+func (h *hook) OnPacketSent(cl *mqtt.Client, pk packets.Packet, _ []byte) {
+	if pk.FixedHeader.Type != packets.Publish || !pk.Properties.TopicAliasFlag {
+		return
+	}
+	if p := h.broker.peers.of(cl); p != nil {
+		p.aliases.written(pk)
+	}
+}
+
+func (h *hook) encodePublish(p *peer, pk packets.Packet) packets.Packet {
+	pk.Mods.DisallowProblemInfo = false // a message's own user properties are no problem information (MQTT 5 §3.1.2.11.7)
+	if pk.FixedHeader.Retain {
+		p.replay.wrote()
+	}
+	if pk.FixedHeader.Qos == 0 {
+		p.aliases.apply(&pk)
+		return pk
+	}
+	switch p.window.admit(pk.PacketID) {
+	case standIn:
+		return p.swallow(pk)
+	case holdBack:
+		return suppress(pk)
+	case writeNow:
+		if tooLarge(pk) {
+			return h.discard(p, pk)
+		}
+		p.aliases.apply(&pk)
+	case writeOwn:
+		if tooLarge(pk) {
+			return h.discard(p, pk)
+		}
+	}
+	return pk
+}
+
+// discard completes the delivery of a message that the client does not take (MQTT 5 §3.1.2.11.4).
+func (h *hook) discard(p *peer, pk packets.Packet) packets.Packet {
+	p.window.release(pk.PacketID)
+	if p.client.State.Inflight.Delete(pk.PacketID) {
+		atomic.AddInt64(&h.broker.server.Info.Inflight, -1)
+		h.broker.keeper.OnQosDropped(p.client, pk)
+	}
+	return suppress(pk)
+}
+
+// encodeAck holds the answer to a PUBLISH until OnPublished, and mends an
+// answer that mochi gets wrong.
+func (p *peer) encodeAck(pk packets.Packet) packets.Packet {
+	if !p.established.Load() { // left over from an earlier connection: not resent (MQTT 5 §4.4)
+		return p.swallow(pk)
+	}
+	if p.inbound.active {
+		p.inbound.active = false
+		if pk.ReasonCode < packets.ErrUnspecifiedError.Code {
+			p.inbound.deferred, p.inbound.ack = true, pk
+			return p.swallow(pk)
+		}
+		if pk.ReasonCode == packets.ErrPacketIdentifierInUse.Code && p.inbound.again {
+			// The client repeats a QoS 2 message because our PUBREC was lost (MQTT 5 §4.3.3).
+			pk.ReasonCode, pk.Properties.ReasonString = packets.CodeSuccess.Code, ""
+		}
+	}
+	pk.PacketID = inboundID(pk.PacketID)
+	return pk
+}
+
+// swallow puts a packet that is never written in pk's place; see conn.swallow.
+func (p *peer) swallow(pk packets.Packet) packets.Packet {
+	p.conn.swallow()
+	return packets.Packet{ProtocolVersion: pk.ProtocolVersion, FixedHeader: packets.FixedHeader{Type: packets.Pingresp}}
+}
+
+// suppress makes mochi's WritePacket refuse the packet, where that does no harm.
+func suppress(pk packets.Packet) packets.Packet {
+	pk.FixedHeader.Type = packets.Reserved
+	return pk
+}

@@ -1,0 +1,36 @@
+package broker
+
+import "github.com/mochi-mqtt/server/v2/packets"
+
+// CheckFrames looks at a stream in chunks, as framing does.
+func CheckFrames(maxConnect uint32, chunks ...[]byte) error {
+	f := framing{maxConnect: maxConnect}
+	for _, chunk := range chunks {
+		if err := f.check(chunk); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Parts of the package that have properties of their own.
+var (
+	DecodeMessage = decodeMessage
+	EncodeMessage = encodeMessage
+	InboundID     = inboundID
+	InOrder       = inOrder
+	SplitOwned    = splitOwned
+)
+
+// Keys gives every key that a session's records can have.
+func Keys(id, filter string, packetID uint16) map[string]string {
+	return map[string]string{
+		"session":      string(sessionKey(id)),
+		"subscription": string(subscriptionKey(id, filter)),
+		"message":      string(messageKey(id, packetID)),
+		"retained":     string(retainedKey(filter)),
+	}
+}
+
+// Message is a packet that the store can hold.
+type Message = packets.Packet

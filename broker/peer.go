@@ -1,0 +1,142 @@
+package broker
+
+import (
+	"bytes"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	mqtt "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/packets"
+)
+
+// peer is one connection with what the broker's hook knows about it.
+type peer struct {
+	conn   *conn
+	ticket *ticket
+	late   *time.Timer // ends the connection if CONNECT is not answered in time
+	done   chan struct{}
+
+	window  window
+	aliases aliases // write loop only
+	replay  replay
+
+	client      *mqtt.Client // set when CONNECT has been read
+	will        mqtt.Will    // as accepted
+	lastSeen    int64        // when the session's connection before this one ended, in Unix seconds
+	established atomic.Bool  // CONNACK has been written
+	begun       atomic.Bool  // mochi's session for this connection exists
+	ended       atomic.Bool  // OnDisconnect has been called
+
+	// Of the PUBLISH being processed; reader goroutine only.
+	inbound struct {
+		active   bool           // QoS 1 or 2, not answered yet
+		again    bool           // it has the DUP flag
+		deferred bool           // ack waits for the fan-out
+		ack      packets.Packet // PUBACK or PUBREC
+	}
+}
+
+// peers finds the peer of a mochi client.
+type peers struct{ byClient sync.Map } // *mqtt.Client -> *peer
+
+func (ps *peers) of(cl *mqtt.Client) *peer {
+	v, ok := ps.byClient.Load(cl)
+	if !ok {
+		return nil // the inline client, or one restored from the store
+	}
+	p, _ := v.(*peer)
+	return p
+}
+
+func (ps *peers) bind(cl *mqtt.Client, p *peer) {
+	p.client = cl
+	ps.byClient.Store(cl, p)
+}
+
+func (ps *peers) forget(p *peer) {
+	if p.client != nil {
+		ps.byClient.Delete(p.client)
+	}
+}
+
+// kick ends a connection whose session exists: a 5 client is told why, a 3.1.1
+// client cannot be (MQTT 3.1.1 has no DISCONNECT from the server). It does not wait.
+func (p *peer) kick(code packets.Code) {
+	if p.established.Load() && p.client.Properties.ProtocolVersion == 5 {
+		_, _ = p.conn.Write([]byte{packets.Disconnect << 4, 2, code.Code, 0})
+	}
+	p.client.Stop(code)
+}
+
+// dismiss ends a connection that came while the broker stops.
+func (p *peer) dismiss() {
+	p.conn.abort()
+	p.late.Stop()
+	p.ticket.leave()
+}
+
+// pump writes what waits in the window, as far as the window allows. Reader goroutine only.
+func (p *peer) pump() {
+	for {
+		id, old, ok := p.window.next()
+		if !ok {
+			return
+		}
+		pk, ok := p.client.State.Inflight.Get(id)
+		if !ok { // acknowledged, expired or dropped meanwhile
+			p.window.release(id)
+			continue
+		}
+		if pk.FixedHeader.Type == packets.Publish { // MQTT 5 §3.3.1.1
+			pk.FixedHeader.Dup = old && pk.Created <= p.lastSeen
+		}
+		if err := p.client.WritePacket(pk); err != nil {
+			p.window.release(id)
+			if p.client.Closed() {
+				return
+			}
+		}
+	}
+}
+
+// tooLarge reports whether the client has asked not to get packets of this size
+// (MQTT 5 §3.1.2.11.4). mochi would only find out when the packet has its place
+// in the window, and would keep it for ever.
+func tooLarge(pk packets.Packet) bool {
+	limit := pk.Mods.MaxSize
+	if limit == 0 {
+		return false
+	}
+	var buf bytes.Buffer
+	return pk.PublishEncode(&buf) == nil && uint32(buf.Len()) > limit
+}
+
+// replay is the back pressure on the retained messages that answer a SUBSCRIBE:
+// mochi queues them all at once and drops what its queue cannot hold.
+type replay struct {
+	queued  int64 // reader goroutine only
+	written atomic.Int64
+	wake    chan struct{}
+}
+
+// wait blocks the reader goroutine while more than limit retained messages wait in mochi's queue.
+func (r *replay) wait(limit int64, closed <-chan struct{}) {
+	r.queued++
+	for r.queued-r.written.Load() > limit {
+		select {
+		case <-r.wake:
+		case <-closed:
+			return
+		}
+	}
+}
+
+// wrote notes that a retained message has left mochi's queue.
+func (r *replay) wrote() {
+	r.written.Add(1)
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,193 @@
+package broker_test
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	mqtt "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/packets"
+
+	"github.com/boomgate/boomgate/broker"
+)
+
+func TestATakeoverTellsTheOldConnectionAndPublishesItsWill(t *testing.T) {
+	t.Parallel()
+	for _, version := range []byte{4, 5} {
+		t.Run(fmt.Sprint(version), func(t *testing.T) {
+			t.Parallel()
+			r := start(t)
+			witness, _ := r.connect("witness")
+			witness.subscribe("wills", 1)
+			as := func(pk *packets.Packet) { pk.ProtocolVersion = version }
+			old, _ := r.connect("same", as, kept, will("wills", "taken over", 1))
+			old.subscribe("a", 1)
+			young, ack := r.connect("same", as, kept)
+			if !ack.SessionPresent {
+				t.Error("the session was not resumed")
+			}
+			got := old.expectEnd()
+			switch {
+			case version == 4 && len(got) != 0:
+				t.Errorf("a 3.1.1 client was sent %v", got)
+			case version == 5 && (len(got) != 1 || got[0].ReasonCode != packets.ErrSessionTakenOver.Code):
+				t.Errorf("a 5 client was sent %v, want DISCONNECT 0x8E", got)
+			}
+			witness.expectMessage("taken over")
+			young.publish(message("b", "x", 1))
+			witness.publish(message("a", "for the young one", 0))
+			young.expectMessage("for the young one")
+		})
+	}
+}
+
+func TestADelayedWillIsWithdrawnByTheTakeover(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	witness, _ := r.connect("witness")
+	witness.subscribe("wills", 1)
+	delayed := func(pk *packets.Packet) { pk.Connect.WillProperties.WillDelayInterval = 1 }
+	r.connect("same", v5, kept, will("wills", "too early", 1), delayed)
+	r.connect("same", v5, kept)
+	// A will that is due two seconds later, to have seen that the first one is not sent.
+	later, _ := r.connect("later", v5, kept, will("wills", "in time", 1), delayed)
+	_ = later.Close()
+	witness.expectMessage("in time")
+}
+
+// A client that reconnects while its old connection is being cleaned up stays
+// visible, subscribed and reachable (mochi loses it now and then).
+func TestAStormOfReconnectsLeavesTheLastOneReachable(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	const devices, rounds = 8, 25
+	var group sync.WaitGroup
+	for d := range devices {
+		group.Go(func() {
+			id := fmt.Sprintf("device-%d", d)
+			var last *raw
+			for round := range rounds {
+				var options []with
+				if round%2 == 0 {
+					options = append(options, kept)
+				}
+				if round%3 == 0 {
+					options = append(options, v5)
+				}
+				if last != nil && round%4 == 0 {
+					_ = last.Close()
+				}
+				last, _ = r.connect(id, options...)
+			}
+			last.subscribe(id, 1)
+			must(t, r.Publish(t.Context(), id, []byte("ping"), 1, false))
+			last.expectMessage("ping")
+			if cl, ok := r.Server().Clients.Get(id); !ok || cl.Closed() {
+				t.Errorf("%s is not in the server's table", id)
+			}
+		})
+	}
+	group.Wait()
+}
+
+func TestS2_AFailedAuthenticationTakesNothingOver(t *testing.T) {
+	t.Parallel()
+	hook := &picky{}
+	b, err := broker.Open(t.Context(), broker.Config{TCP: "127.0.0.1:0", Logger: silent()})
+	must(t, err)
+	must(t, b.Attach(hook))
+	r := &running{Broker: b, tb: t, result: make(chan error, 1)}
+	t.Cleanup(func() { must(t, b.Close()) })
+	r.run()
+	victim, _ := r.connect("victim", will("wills", "gone", 0))
+	victim.subscribe("a", 0)
+	intruder := r.dial()
+	if ack := intruder.connect("victim", func(pk *packets.Packet) { pk.Connect.Username = []byte("intruder") }); ack.ReasonCode == 0 {
+		t.Error("the intruder was let in")
+	}
+	intruder.expectEnd()
+	victim.publish(message("b", "x", 1))
+	must(t, r.Publish(t.Context(), "a", []byte("still mine"), 0, false))
+	victim.expectMessage("still mine")
+}
+
+// picky lets nobody in who calls itself intruder.
+type picky struct{ allow }
+
+func (*picky) OnConnectAuthenticate(_ *mqtt.Client, pk packets.Packet) bool {
+	return string(pk.Connect.Username) != "intruder"
+}
+
+func TestAClientClosedWhileItsPacketIsProcessedHasItsWillSent(t *testing.T) {
+	t.Parallel()
+	processing, proceed := make(chan struct{}), make(chan struct{})
+	r := start(t, func(s *setup) {
+		s.hook.onPublish = func(_ *mqtt.Client, pk packets.Packet) {
+			if pk.TopicName == "slow" {
+				close(processing)
+				<-proceed
+			}
+		}
+	})
+	witness, _ := r.connect("witness")
+	witness.subscribe("wills", 0)
+	busy, _ := r.connect("busy", will("wills", "lost", 0))
+	busy.send(message("slow", "x", 0))
+	<-processing
+	cl, _ := r.Server().Clients.Get("busy")
+	cl.Stop(packets.ErrAdministrativeAction)
+	close(proceed)
+	witness.expectMessage("lost")
+}
+
+func TestADisconnectInOrderSendsNoWill(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	witness, _ := r.connect("witness")
+	witness.subscribe("#", 0)
+	c, _ := r.connect("c", will("wills", "lost", 0))
+	c.disconnect()
+	witness.send(message("marker", "marker", 0))
+	witness.expectMessage("marker")
+}
+
+func TestASessionThatExpiresLeavesNothingToTheNext(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	brief := func(pk *packets.Packet) {
+		kept(pk)
+		pk.Properties.SessionExpiryInterval = 1
+	}
+	c, _ := r.connect("brief", v5, brief)
+	c.subscribe("old", 1)
+	c.disconnect()
+	eventually(t, "the session has expired", func() bool {
+		_, there := r.Server().Clients.Get("brief")
+		return !there
+	})
+	if subs := r.Server().Topics.Subscribers("old").Subscriptions; len(subs) != 0 {
+		t.Errorf("still subscribed: %v", subs)
+	}
+	again, ack := r.connect("brief", v5, kept)
+	if ack.SessionPresent {
+		t.Error("the expired session was resumed")
+	}
+	must(t, r.Publish(t.Context(), "old", []byte("x"), 0, false))
+	again.ping()
+}
+
+func TestDisconnectCannotRaiseTheExpiryAboveTheLimit(t *testing.T) {
+	t.Parallel()
+	r := start(t, limits(broker.Limits{MaxSessionExpiry: time.Second}))
+	c, _ := r.connect("greedy", v5, kept)
+	c.send(packets.Packet{
+		FixedHeader: packets.FixedHeader{Type: packets.Disconnect},
+		Properties:  packets.Properties{SessionExpiryInterval: 1 << 31, SessionExpiryIntervalFlag: true},
+	})
+	c.expectEnd()
+	eventually(t, "the session has expired", func() bool {
+		_, there := r.Server().Clients.Get("greedy")
+		return !there
+	})
+}
