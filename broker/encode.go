@@ -17,9 +17,10 @@ func (h *hook) OnPacketEncode(cl *mqtt.Client, pk packets.Packet) packets.Packet
 	p.conn.room()
 	switch pk.FixedHeader.Type {
 	case packets.Connack:
-		if cl.Properties.ProtocolVersion == 5 {
-			pk.Properties.MaximumPacketSize = h.broker.limits.MaxPacketSize // mochi holds it but does not tell
+		if cl.Properties.ProtocolVersion < 5 {
+			return connack3(pk)
 		}
+		pk.Properties.MaximumPacketSize = h.broker.limits.MaxPacketSize // mochi holds it but does not tell
 	case packets.Publish:
 		return h.encodePublish(p, pk)
 	case packets.Reserved: // withheld by an attached hook
@@ -44,6 +45,23 @@ func (h *hook) OnPacketEncode(cl *mqtt.Client, pk packets.Packet) packets.Packet
 		if cl.Properties.ProtocolVersion < 5 { // 3.1.1 has none from the server
 			return suppress(pk)
 		}
+	}
+	return pk
+}
+
+// connack3 gives a refusal one of the five return codes of MQTT 3.1.1 (§3.2.2.3); mochi would send most reason codes of MQTT 5 as
+// they are. For a protocol error there is none, and the connection is closed without a word ([MQTT-3.1.4-1]).
+func connack3(pk packets.Packet) packets.Packet {
+	switch pk.ReasonCode {
+	case packets.ErrClientIdentifierNotValid.Code, packets.ErrUnspecifiedError.Code: // the latter is mochi's for an empty one ([MQTT-3.1.3-8])
+		pk.ReasonCode = packets.Err3ClientIdentifierNotValid.Code
+	case packets.ErrNotAuthorized.Code:
+		pk.ReasonCode = packets.Err3NotAuthorized.Code
+	case packets.ErrServerBusy.Code, packets.ErrQuotaExceeded.Code:
+		pk.ReasonCode = packets.Err3ServerUnavailable.Code
+	}
+	if pk.ReasonCode > packets.Err3NotAuthorized.Code {
+		return suppress(pk)
 	}
 	return pk
 }

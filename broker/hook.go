@@ -40,6 +40,9 @@ func (h *hook) OnConnect(cl *mqtt.Client, _ packets.Packet) error {
 	if p == nil {
 		return errNotConnect
 	}
+	if p.emptyWill {
+		cl.Properties.Will.Payload = nil
+	}
 	if cl.State.Keepalive > maxKeepalive { // would overflow; the TCP keep-alive finds dead peers as well
 		cl.State.Keepalive = 0
 	}
@@ -96,6 +99,10 @@ func (h *hook) OnPacketRead(cl *mqtt.Client, pk packets.Packet) (packets.Packet,
 	if p == nil { // only CONNECT comes before the binding, see framing
 		if c, ok := cl.Net.Conn.(*conn); ok {
 			h.broker.peers.bind(cl, c.peer)
+			if pk.Connect.WillFlag && len(pk.Connect.WillPayload) == 0 { // legal (MQTT 5 §3.1.3.4), but mochi takes it for none
+				c.peer.emptyWill = true
+				pk.Connect.WillPayload = []byte{0}
+			}
 		}
 		return pk, nil
 	}

@@ -23,6 +23,7 @@ type peer struct {
 
 	client      *mqtt.Client // set when CONNECT has been read
 	will        mqtt.Will    // as accepted
+	emptyWill   bool         // the will has no payload; reader goroutine only
 	lastSeen    int64        // when the session's connection before this one ended, in Unix seconds
 	established atomic.Bool  // CONNACK has been written
 	begun       atomic.Bool  // mochi's session for this connection exists

@@ -42,6 +42,43 @@ func TestATakeoverTellsTheOldConnectionAndPublishesItsWill(t *testing.T) {
 	}
 }
 
+// A will without a payload is how a device has its own retained message deleted when it is lost (MQTT 5 §3.1.3.4).
+func TestAWillWithoutAPayloadIsAWill(t *testing.T) {
+	t.Parallel()
+	for _, version := range []byte{4, 5} {
+		t.Run(fmt.Sprint(version), func(t *testing.T) {
+			t.Parallel()
+			r := start(t)
+			witness, _ := r.connect("witness")
+			witness.subscribe("wills", 1)
+			lost, ack := r.connect("lost", func(pk *packets.Packet) { pk.ProtocolVersion = version }, will("wills", "", 1))
+			if ack.ReasonCode != 0 {
+				t.Fatalf("CONNACK 0x%02x", ack.ReasonCode)
+			}
+			_ = lost.Close()
+			witness.expectMessage("")
+		})
+	}
+}
+
+// MQTT 3.1.1 has five return codes and no words (§3.2.2.3, [MQTT-3.1.3-8], [MQTT-3.1.4-1]).
+func TestARefusalIn311HasAReturnCodeOf311(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	nameless := r.dial()
+	if ack := nameless.connect("", kept); ack.ReasonCode != packets.Err3ClientIdentifierNotValid.Code {
+		t.Errorf("an empty client ID that asks for a lasting session: 0x%02x, want 2", ack.ReasonCode)
+	}
+	wrong := r.dial()
+	wrong.send(packets.Packet{
+		FixedHeader: packets.FixedHeader{Type: packets.Connect}, ProtocolVersion: 4,
+		Connect: packets.ConnectParams{ProtocolName: []byte("MQTT"), Clean: true, ClientIdentifier: "x", WillRetain: true},
+	})
+	if got := wrong.expectEnd(); len(got) != 0 {
+		t.Errorf("a protocol error is answered with %v, want the end without a word", got)
+	}
+}
+
 func TestADelayedWillIsWithdrawnByTheTakeover(t *testing.T) {
 	t.Parallel()
 	r := start(t)
