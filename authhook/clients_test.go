@@ -69,7 +69,10 @@ func TestAClientOfPahoMQTTGolang(t *testing.T) {
 	}
 	g.hook.CloseClient("sensor-1", "test")
 	select {
-	case <-lost:
+	case err := <-lost:
+		if err == nil {
+			t.Error("the connection was lost without an error")
+		}
 	case <-time.After(patience):
 		t.Error("the connection was not closed")
 	}

@@ -148,23 +148,79 @@ func TestW2_AWillIsPublishedOnlyByWhoMay(t *testing.T) {
 func TestS7_ADelayedWillIsWithdrawnWithTheRights(t *testing.T) {
 	t.Parallel()
 	g := openGate(t)
-	delayed := func(pk *packets.Packet) {
-		withWill("will", 1, true)(pk)
-		pk.Connect.WillProperties.WillDelayInterval = 1
-	}
-	leave := func(id string) {
-		w := g.enter(t, 5, id, g.token(t, id, "pub:will"), delayed)
+	leave := func(id string, delay uint32) {
+		w := g.enter(t, 5, id, g.token(t, id, "pub:will"), func(pk *packets.Packet) {
+			withWill("will", 1, true)(pk)
+			pk.Connect.WillProperties.WillDelayInterval = delay
+		})
 		g.awaitOffline(t, w, id)
 		g.events.expect(t, authhook.KindWill, authhook.RuleGranted)
 		g.events.forget()
 	}
-	leave("revoked")
+	leave("revoked", 1)
+	leave("closed", 1)
+	leave("kept", 2) // its will comes when the others' would have come
 	g.hook.CloseClient("revoked", "deleted")
-	leave("kept") // its will is due later than the other's would have been
-	pk := g.expectHeard(t, "will")
-	if pk.Origin != "kept" {
+	g.hook.Close("closed", "test")
+	g.hook.CloseClient("closed", "deleted")
+	if pk := g.expectHeard(t, "will"); pk.Origin != "kept" {
 		t.Errorf("the will of %q was published", pk.Origin)
 	}
+}
+
+func TestW2_AWillIsJudgedAgainWhenTheSessionIsTakenOverWithFewerRights(t *testing.T) {
+	t.Parallel()
+	for _, version := range []byte{4, 5} {
+		g := openGate(t)
+		g.enter(t, version, "sensor-1", g.token(t, "sensor-1", "pub:will"), withWill("will", 0, true))
+		g.enter(t, version, "sensor-1", g.token(t, "sensor-1", "pub:other"))
+		g.porter.expect(t, "sensor-1")
+		g.events.expect(t, authhook.KindWill, "no-grant")
+		g.expectNothingHeard(t)
+	}
+}
+
+// TestABusyClientLearnsWhyItIsClosed has the server close a connection on which the client is still sending.
+func TestABusyClientLearnsWhyItIsClosed(t *testing.T) {
+	t.Parallel()
+	g := openGate(t)
+	for range 20 {
+		w := g.enter(t, 5, "sensor-1", g.token(t, "sensor-1", "pub:a"))
+		sending := make(chan struct{})
+		go func() {
+			defer close(sending)
+			for w.write(message("a", 0, false)) == nil {
+			}
+		}()
+		g.expectHeard(t, "a")
+		g.hook.Close("sensor-1", "test")
+		if pk := w.expect(t, packets.Disconnect); pk.ReasonCode != 0x98 {
+			t.Errorf("DISCONNECT 0x%02x", pk.ReasonCode)
+		}
+		_ = w.conn.Close()
+		<-sending
+		g.porter.expect(t, "sensor-1")
+		g.expectHeardAll(t, "a")
+	}
+}
+
+func TestNothingIsKeptForASessionThatWasThrownAway(t *testing.T) {
+	t.Parallel()
+	g := openGate(t)
+	w := g.enter(t, 5, "reader", g.token(t, "reader", "sub:#", "pub:#"))
+	g.awaitOffline(t, w, "reader")
+	g.hook.Close("reader", "test")
+	g.server.Topics.Subscribe("reader", packets.Subscription{Filter: "a", Qos: 1})
+	g.say(t, "a")
+	g.expectHeard(t, "a")
+	cl, _ := g.server.Clients.Get("reader")
+	if n := cl.State.Inflight.Len(); n != 0 {
+		t.Errorf("%d messages wait for it", n)
+	}
+	if err := g.server.InjectPacket(cl, message("a", 0, false)); err != nil {
+		t.Fatal(err)
+	}
+	g.expectNothingHeard(t)
 }
 
 func TestAMessageOfASessionThatIsBeingClosedIsNotForwarded(t *testing.T) {
@@ -199,7 +255,7 @@ func TestAClientThatWantsNoReasonStringGetsNone(t *testing.T) {
 func (g *gate) enterByPipe(tb testing.TB, version byte, id, token string) *wire {
 	tb.Helper()
 	client, server := net.Pipe()
-	go func() { _ = g.server.EstablishConnection("pipe", server) }()
+	g.establish("pipe", server)
 	w := newWire(tb, client, version)
 	w.send(tb, connectPacket(version, id, token, func(pk *packets.Packet) { pk.Connect.Keepalive = 0 }))
 	w.expect(tb, packets.Connack)

@@ -8,56 +8,74 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 )
 
-// mayReceive reports whether a message on this topic may be given to the session now or, while it is offline, be kept for it.
-func (s *session) mayReceive(topic string) bool {
-	flags := s.flags.Load()
-	switch {
-	case flags&(revoked|dropped) != 0:
+// mayHave reports whether the session has a right to messages on this topic, now or when it comes back.
+func (s *session) mayHave(topic string) bool {
+	if s.is(revoked | dropped) {
 		return false
-	case flags&restored != 0:
+	}
+	if s.is(restored) {
 		s.reloadGrants()
-	case flags&offline != 0: // whether the token is still valid is the next CONNECT's affair
-	case flags&ended != 0:
-		return false
-	case s.expired():
-		s.expireSoon()
-		return false
 	}
 	return s.grants.Load().Deliver(topic)
 }
 
-// OnPacketEncode has the last word on what is written to a client. It withholds messages that the session may not have: what was
-// queued or permitted earlier, what is sent again, what another hook permitted.
+// reachable reports whether anything may be written to the client at this moment.
+func (s *session) reachable() bool {
+	if s.is(ended | offline) {
+		return false
+	}
+	if s.expired() {
+		s.expireSoon()
+		return false
+	}
+	return true
+}
+
+// OnPacketEncode has the last word on what is written to a client. A client that is being closed gets nothing more, and keeps what
+// is queued for it. A message that the session has no right to is withheld: it was queued or permitted earlier, is sent again, or
+// another hook permitted it.
 func (h *Hook) OnPacketEncode(cl *mqtt.Client, pk packets.Packet) packets.Packet {
+	s := h.session(cl)
+	switch {
+	case pk.FixedHeader.Type == packets.Publish && s == nil:
+		return nothing()
+	case s == nil:
+		return pk
+	case s.is(ended):
+		return nothing()
+	}
 	switch pk.FixedHeader.Type {
 	case packets.Publish:
-		s := h.session(cl)
-		if s == nil || !s.mayReceive(pk.TopicName) {
-			return h.withhold(cl, s, pk)
+		switch {
+		case !s.reachable():
+			return nothing()
+		case !s.mayHave(pk.TopicName):
+			return h.withhold(s, pk)
 		}
 		return s.setAlias(pk)
 	case packets.Puback, packets.Pubrec:
-		if s := h.session(cl); s != nil {
-			return s.answerRefused(pk)
-		}
+		return s.answerRefused(pk)
 	case packets.Connack:
-		if s := h.session(cl); s != nil && pk.ReasonCode == packets.CodeSuccess.Code {
+		if pk.ReasonCode == packets.CodeSuccess.Code {
 			return h.completeConnack(s, pk)
 		}
 	}
 	return pk
 }
 
-// withhold returns what makes mochi write nothing, and gives back what the message held of the client's quota.
-func (h *Hook) withhold(cl *mqtt.Client, s *session, pk packets.Packet) packets.Packet {
-	if s != nil {
-		h.reportWithheld(s, pk.TopicName)
-	}
-	if pk.FixedHeader.Qos > 0 {
-		h.dropQueued(cl, func(queued packets.Packet) bool { return queued.PacketID == pk.PacketID })
-		cl.State.Inflight.IncreaseSendQuota()
-	}
+// nothing returns what makes mochi write nothing.
+func nothing() packets.Packet {
 	return packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Reserved}}
+}
+
+// withhold keeps a message from a client and takes it out of its queue.
+func (h *Hook) withhold(s *session, pk packets.Packet) packets.Packet {
+	h.reportWithheld(s, pk.TopicName)
+	if pk.FixedHeader.Qos > 0 {
+		h.dropQueued(s.client, func(queued packets.Packet) bool { return queued.PacketID == pk.PacketID })
+		s.client.State.Inflight.IncreaseSendQuota()
+	}
+	return nothing()
 }
 
 // dropQueued takes out of a client's queue the messages for which drop is true and returns how many there were. Stores hear of it in

@@ -191,6 +191,21 @@ func TestA7_OutboundTopicAliasesNameOneTopicOnly(t *testing.T) {
 	w.expectMessages(t, "a/1", "a/2")
 }
 
+func TestA7_ATopicIsLeftOutOnlyOnceTheAliasWasSent(t *testing.T) {
+	t.Parallel()
+	g := openGate(t)
+	g.enter(t, 5, "reader", g.token(t, "reader", "sub:a"), func(pk *packets.Packet) { pk.Properties.TopicAliasMaximum = 2 })
+	cl, _ := g.server.Clients.Get("reader")
+	first, second := g.hook.OnPacketEncode(cl, message("a", 0, false)), g.hook.OnPacketEncode(cl, message("a", 0, false))
+	if first.TopicName != "a" || second.TopicName != "a" || first.Properties.TopicAlias != 1 || second.Properties.TopicAlias != 1 {
+		t.Errorf("encoded as %q/%d and %q/%d", first.TopicName, first.Properties.TopicAlias, second.TopicName, second.Properties.TopicAlias)
+	}
+	g.hook.OnPacketSent(cl, second, nil)
+	if third := g.hook.OnPacketEncode(cl, message("a", 0, false)); third.TopicName != "" {
+		t.Errorf("then as %q", third.TopicName)
+	}
+}
+
 func TestASharedSubscriptionSkipsMembersThatMayNotHaveTheMessage(t *testing.T) {
 	t.Parallel()
 	for _, beside := range []bool{false, true} {

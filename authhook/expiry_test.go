@@ -1,6 +1,7 @@
 package authhook_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -22,15 +23,18 @@ type bubble struct {
 	server *mqtt.Server
 	hook   *authhook.Hook
 	events *recorder
+	clock  *clock
 }
 
 // inBubble runs a test in a synctest bubble.
 func inBubble(t *testing.T, leeway time.Duration, test func(t *testing.T, b *bubble)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		logger := slog.New(slog.NewTextHandler(io.Discard, nil))
-		b := &bubble{server: mqtt.New(&mqtt.Options{Logger: logger}), events: newRecorder()}
-		hook, err := authhook.New(b.server, authhook.Config{Verifier: newVerifier(t, time.Now), Leeway: leeway, Observer: b.events.add})
+		logger := slog.New(slog.DiscardHandler)
+		b := &bubble{server: mqtt.New(&mqtt.Options{Logger: logger}), events: newRecorder(), clock: &clock{}}
+		hook, err := authhook.New(b.server, authhook.Config{
+			Verifier: newVerifier(t, b.clock.Now), Leeway: leeway, Observer: b.events.add, Now: b.clock.Now,
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -63,13 +67,15 @@ func (b *bubble) enter(t *testing.T, version byte, id, token string, change ...f
 // untilDisconnected returns how long it takes until the server ends the connection, and its reason code.
 func (w *wire) untilDisconnected(t *testing.T) (time.Duration, byte) {
 	t.Helper()
+	defer func() { _ = w.conn.Close() }()
 	start := time.Now()
-	buf, err := io.ReadAll(w.conn)
-	if err != nil {
+	buf := make([]byte, 64)
+	n, err := w.conn.Read(buf)
+	if err != nil && !errors.Is(err, io.EOF) {
 		t.Fatal(err)
 	}
 	code := byte(0)
-	if len(buf) > 2 && buf[0] == packets.Disconnect<<4 {
+	if n > 2 && buf[0] == packets.Disconnect<<4 {
 		code = buf[2]
 	}
 	return time.Since(start), code
@@ -126,6 +132,17 @@ func TestS5_ManySessionsDoNotExpireAtOnce(t *testing.T) {
 		}
 		if spread := lives[sessions*3/4] - lives[sessions/4]; spread < 5*time.Second {
 			t.Errorf("half of the sessions ended within %s", spread)
+		}
+	})
+}
+
+func TestASessionLastsAsTheClockSays(t *testing.T) {
+	t.Parallel()
+	inBubble(t, 0, func(t *testing.T, b *bubble) {
+		w := b.enter(t, 5, "sensor-1", signToken(t, time.Now(), "sensor-1", nil))
+		b.clock.forward(-10 * time.Minute) // the clock is set right
+		if lived, _ := w.untilDisconnected(t); lived != 70*time.Minute {
+			t.Errorf("the session lived for %s, want 70m", lived)
 		}
 	})
 }

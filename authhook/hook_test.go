@@ -1,7 +1,6 @@
 package authhook_test
 
 import (
-	"io"
 	"log/slog"
 	"strings"
 	"testing"
@@ -13,7 +12,7 @@ import (
 )
 
 func silentServer() *mqtt.Server {
-	return mqtt.New(&mqtt.Options{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	return mqtt.New(&mqtt.Options{Logger: slog.New(slog.DiscardHandler)})
 }
 
 func TestJ5_EveryFaultOfTheConfigurationIsNamed(t *testing.T) {

@@ -2,35 +2,59 @@ package authhook
 
 import (
 	"bytes"
-	"slices"
 	"sync"
 	"time"
 
-	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
 )
 
 const (
-	// closeGrace is how long a client is given to take its DISCONNECT. One that does not read would hold up who closes it.
+	// closeGrace is how long a client is given to take its DISCONNECT and to close the connection itself. If the server closed it
+	// first, with something of the client's still unread, TCP would reset it and the DISCONNECT might be lost.
 	closeGrace = 75 * time.Millisecond
 	// closersAtOnce is how many connections are closed at the same time.
 	closersAtOnce = 64
 )
 
 // kick ends the connection, and reports whether it was not being ended already. From its first moment nothing goes in or out any
-// more but, to an MQTT 5.0 client, a DISCONNECT with this code (§3.14). It takes closeGrace at most, whatever the client does.
+// more but, to an MQTT 5.0 client, a DISCONNECT with this code (§3.14). The connection is closed within closeGrace, whatever the
+// client does. mochi is left to find that out for itself: a client that mochi is told to stop can lose its will.
 func (s *session) kick(code packets.Code) bool {
+	if !s.dismiss(code) {
+		return false
+	}
+	if !s.parts() {
+		s.hangUp()
+	}
+	return true
+}
+
+// dismiss is kick for a connection that mochi is about to close.
+func (s *session) dismiss(code packets.Code) bool {
 	if !s.raise(ended) {
 		return false
 	}
-	if s.protocol == 5 && s.is(established) {
-		forced := time.AfterFunc(closeGrace, func() { _ = s.conn.Close() }) // releases a writer that holds the lock
+	if s.parts() {
+		time.AfterFunc(closeGrace, s.hangUp) // releases a writer that holds the lock, too
 		<-s.welcome
 		s.sayGoodbye(code)
-		forced.Stop()
 	}
-	s.client.Stop(code)
 	return true
+}
+
+// parts reports whether there is a way to take leave of the client.
+func (s *session) parts() bool { return s.protocol == 5 && s.is(established) }
+
+func (s *session) hangUp() { _ = s.conn.Close() }
+
+// drain takes the place of a packet of a client that is being closed: the rest of what it sends is read and comes to nothing.
+func (s *session) drain(pk packets.Packet) (packets.Packet, error) {
+	if s.is(offline) {
+		return pk, packets.ErrRejectPacket
+	}
+	return packets.Packet{
+		FixedHeader: packets.FixedHeader{Type: packets.Publish}, ProtocolVersion: pk.ProtocolVersion, TopicName: refusedTopic,
+	}, nil
 }
 
 // sayGoodbye writes a DISCONNECT past mochi's write buffer, in which it would be lost when the connection is closed.
@@ -62,9 +86,9 @@ func (h *Hook) breakOff(s *session, code packets.Code, rule, detail string) {
 // whether there was one. A connected client is told reason code 0x98, and its will is published if it is inside the grants. The
 // cause is for the log.
 func (h *Hook) Close(mqttClientID, cause string) (Receipt, bool) {
-	targets := h.live.withMQTTID(mqttClientID)
+	targets := newTargets(h.live.withMQTTID(mqttClientID))
 	if cl, ok := h.server.Clients.Get(mqttClientID); ok {
-		targets = h.addTarget(targets, cl)
+		targets.add(h.session(cl))
 	}
 	receipt := h.throwAway(targets, 0, Event{Kind: KindClose, Rule: RuleClosed, Detail: cause})
 	return receipt, receipt.Sessions > 0
@@ -75,52 +99,67 @@ func (h *Hook) Close(mqttClientID, cause string) (Receipt, bool) {
 // nothing new is given to them. Whoever calls it must first have made ClientStatus or the verifier refuse the client, or it connects
 // again. The cause is for the log.
 func (h *Hook) CloseClient(clientID, cause string) Receipt {
-	targets := h.live.ofClient(clientID)
+	connected := h.live.ofClient(clientID)
+	for _, s := range connected {
+		s.raise(revoked)
+	}
+	targets := newTargets(connected)
 	for _, cl := range h.server.Clients.GetAll() {
-		if h.owner(cl) == clientID {
-			targets = h.addTarget(targets, cl)
+		s := h.session(cl)
+		if s == nil || s.clientID != clientID {
+			continue
 		}
+		if s.raise(revoked); s.is(offline) {
+			h.cancelWill(cl)
+		}
+		targets.add(s)
 	}
 	return h.throwAway(targets, revoked, Event{Kind: KindClose, Rule: RuleRevoked, Detail: cause})
 }
 
-// addTarget adds the session of cl, unless it is there or was thrown away before.
-func (h *Hook) addTarget(targets []*session, cl *mqtt.Client) []*session {
-	s := h.session(cl)
-	if s == nil || s.is(dropped) || slices.Contains(targets, s) {
-		return targets
+// targets are sessions that are about to be thrown away.
+type targets map[*session]struct{}
+
+func newTargets(sessions []*session) targets {
+	t := make(targets, len(sessions))
+	for _, s := range sessions {
+		t.add(s)
 	}
-	return append(targets, s)
+	return t
+}
+
+// add adds a session, unless it was thrown away before.
+func (t targets) add(s *session) {
+	if s != nil && !s.is(dropped) {
+		t[s] = struct{}{}
+	}
 }
 
 // throwAway ends connections and discards what the sessions held. No session is left unflagged while others are being closed.
-func (h *Hook) throwAway(targets []*session, flags uint32, e Event) Receipt {
-	for _, s := range targets {
+func (h *Hook) throwAway(sessions targets, flags uint32, e Event) Receipt {
+	for s := range sessions {
 		s.raise(dropped | flags)
 	}
-	var wg sync.WaitGroup
+	var closing sync.WaitGroup
 	slots := make(chan struct{}, closersAtOnce)
-	for _, s := range targets {
+	for s := range sessions {
 		if s.conn == nil || s.is(offline) {
 			continue
 		}
 		slots <- struct{}{}
-		wg.Go(func() {
+		closing.Go(func() {
 			defer func() { <-slots }()
 			s.kick(packets.ErrAdministrativeAction)
 		})
 	}
-	wg.Wait()
+	closing.Wait()
 	e.Allowed = true
 	var total Receipt
-	for _, s := range targets {
+	for s := range sessions {
 		if !s.is(established | restored) {
 			continue // it never became a session, and its state is not ours to touch
 		}
 		r := h.clearState(s.client)
-		if s.is(revoked) {
-			h.cancelWill(s.client)
-		}
 		total.Sessions++
 		total.Subscriptions += r.Subscriptions
 		total.Queued += r.Queued

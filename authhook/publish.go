@@ -17,20 +17,21 @@ func (h *Hook) OnPacketRead(cl *mqtt.Client, pk packets.Packet) (packets.Packet,
 	switch {
 	case s == nil && pk.FixedHeader.Type == packets.Connect:
 		return pk, nil
-	case s == nil || s.is(ended|offline):
+	case s == nil || s.is(offline):
 		return pk, packets.ErrRejectPacket
 	case pk.FixedHeader.Type == packets.Disconnect:
 		return pk, nil
+	case s.is(ended):
+		return s.drain(pk)
 	case s.expired():
 		s.expire()
-		return pk, packets.ErrRejectPacket
+		return s.drain(pk)
 	}
 	switch pk.FixedHeader.Type {
 	case packets.Publish:
 		return h.readPublish(s, pk)
 	case packets.Auth:
-		scrub(pk)
-		return pk, h.refuseAuth(s, pk.Properties.AuthenticationMethod)
+		return h.refuseAuth(s, pk)
 	case packets.Connect:
 		scrub(pk) // mochi ends the connection over a second CONNECT, and logs it
 	}
@@ -39,13 +40,15 @@ func (h *Hook) OnPacketRead(cl *mqtt.Client, pk packets.Packet) (packets.Packet,
 
 // refuseAuth ends a connection over an AUTH packet (MQTT 5.0 §4.12): the client may not send one, or not with that method, or the
 // server has no use for it.
-func (h *Hook) refuseAuth(s *session, method string) error {
+func (h *Hook) refuseAuth(s *session, pk packets.Packet) (packets.Packet, error) {
+	scrub(pk)
+	method := pk.Properties.AuthenticationMethod
 	code := packets.ErrProtocolViolation
 	if s.method != "" && method != "" {
 		code = packets.ErrBadAuthenticationMethod
 	}
 	h.breakOff(s, code, RuleAuthPacket, printable(method))
-	return packets.ErrRejectPacket
+	return s.drain(pk)
 }
 
 // readPublish judges a PUBLISH on its effective topic. A refused one goes on through mochi, whose acknowledgements stay its own, but
@@ -54,7 +57,7 @@ func (h *Hook) readPublish(s *session, pk packets.Packet) (packets.Packet, error
 	if pk.Properties.TopicAliasFlag {
 		if code := s.inbound.resolve(&pk, h.aliasLimit()); code != packets.CodeSuccess {
 			h.breakOff(s, code, RuleTopicAlias, "")
-			return pk, packets.ErrRejectPacket
+			return s.drain(pk)
 		}
 	}
 	if pk.TopicName == "" || strings.ContainsAny(pk.TopicName, "+#") || (pk.FixedHeader.Qos > 0) != (pk.PacketID > 0) {
@@ -73,7 +76,7 @@ func (h *Hook) readPublish(s *session, pk packets.Packet) (packets.Packet, error
 	h.report(s, e)
 	if disconnect {
 		s.kick(packets.ErrNotAuthorized)
-		return pk, packets.ErrRejectPacket
+		return s.drain(pk)
 	}
 	pk.TopicName, pk.Payload, pk.FixedHeader.Retain, pk.Properties = refusedTopic, nil, false, packets.Properties{}
 	return pk, nil
@@ -109,7 +112,7 @@ func (h *Hook) OnACLCheck(cl *mqtt.Client, topic string, write bool) bool {
 		return s.mayWrite(topic)
 	case isFilter(topic):
 		return s.grants.Load().Subscribe(topic).Allowed
-	case s.mayReceive(topic):
+	case s.mayHave(topic):
 		return true
 	default:
 		h.reportWithheld(s, topic)

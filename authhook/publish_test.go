@@ -251,8 +251,13 @@ func TestS6_AnAuthPacketEndsTheConnection(t *testing.T) {
 		opened, now string
 		code        byte
 	}{
-		{4, "", "", 0}, {4, "", "OAUTH2-JWT", 0}, {5, "", "OAUTH2-JWT", 0x82}, {5, "", "", 0x82},
-		{5, "OAUTH2-JWT", "CUSTOM-JWT", 0x8c}, {5, "OAUTH2-JWT", "OAUTH2-JWT", 0x8c}, {5, "OAUTH2-JWT", "", 0x82},
+		{4, "", "", 0},
+		{4, "", "OAUTH2-JWT", 0},
+		{5, "", "OAUTH2-JWT", 0x82},
+		{5, "", "", 0x82},
+		{5, "OAUTH2-JWT", "CUSTOM-JWT", 0x8c},
+		{5, "OAUTH2-JWT", "OAUTH2-JWT", 0x8c},
+		{5, "OAUTH2-JWT", "", 0x82},
 	} {
 		w := g.enter(t, c.version, "sensor-1", token, func(pk *packets.Packet) { pk.Properties.AuthenticationMethod = c.opened })
 		w.send(t, auth(c.now))

@@ -72,7 +72,7 @@ func (h *Hook) OnStarted() {
 		case err != nil:
 			h.report(s, Event{Kind: KindResume, Rule: RuleStatusUnavailable, Detail: err.Error()})
 		case !status.Active:
-			h.throwAway([]*session{s}, revoked, Event{Kind: KindResume, Rule: RuleClientInactive})
+			h.throwAway(newTargets([]*session{s}), revoked, Event{Kind: KindResume, Rule: RuleClientInactive})
 		default:
 			grants, _ := topicacl.Compile(status.Scopes)
 			h.narrow(cl, grants)

@@ -110,7 +110,10 @@ func TestS3_ARestoredSessionIsHeldToWhatItsOwnerHoldsNow(t *testing.T) {
 				if c.no {
 					return // without ClientStatus nobody but "reader" may use that MQTT client ID
 				}
-				w := g.enter(t, 5, "reader", g.token(t, "owner", "sub:#"))
+				w, ack := g.connect(t, 5, "reader", g.token(t, "owner", "sub:#"))
+				if ack.ReasonCode != 0 || ack.SessionPresent == (c.name == "not active") {
+					t.Errorf("CONNACK 0x%02x, session present %v", ack.ReasonCode, ack.SessionPresent)
+				}
 				want := c.want
 				if beside {
 					want = slices.DeleteFunc(slices.Clone(want), func(topic string) bool { return topic == "a/live" || topic == "b/live" })
@@ -156,7 +159,7 @@ func TestTheGrantsOfARestoredSessionAreAskedForAgain(t *testing.T) {
 	if n := cl.State.Inflight.Len(); n != 1 {
 		t.Errorf("%d messages wait, want 1", n)
 	}
-	g.clients.set("owner", authhook.Status{})
+	g.clients.set("owner", authhook.Status{Scopes: []string{"sub:a/#"}})
 	g.clock.forward(time.Minute)
 	g.say(t, "a/2")
 	if n := cl.State.Inflight.Len(); n != 1 {

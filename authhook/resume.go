@@ -16,17 +16,13 @@ func (h *Hook) OnSessionEstablish(cl *mqtt.Client, _ packets.Packet) {
 	if s == nil {
 		return
 	}
+	existing, found := h.server.Clients.Get(s.mqttID)
 	for _, earlier := range h.live.withMQTTID(s.mqttID) {
 		if earlier != s && earlier.is(established) {
-			if earlier.kick(packets.ErrSessionTakenOver) {
-				h.report(earlier, Event{
-					Kind: KindClose, Allowed: true, Rule: RuleTakenOver, ReasonCode: packets.ErrSessionTakenOver.Code, Detail: "by " + cl.Net.Remote,
-				})
-			}
+			h.supersede(earlier, s, earlier.client == existing)
 		}
 	}
-	existing, ok := h.server.Clients.Get(s.mqttID)
-	if !ok {
+	if !found {
 		return
 	}
 	if h.owner(existing) != s.clientID || h.abandoned(existing) {
@@ -36,6 +32,21 @@ func (h *Hook) OnSessionEstablish(cl *mqtt.Client, _ packets.Packet) {
 		h.narrow(existing, s.grants.Load())
 	}
 	h.stored.Delete(existing)
+}
+
+// supersede ends a connection whose session another takes over. mochi closes it in a moment if it knows of it; until it has marked
+// it as taken over, a connection that ends could take the new client out of mochi's list.
+func (h *Hook) supersede(earlier, next *session, known bool) {
+	end := earlier.kick
+	if known {
+		end = earlier.dismiss
+	}
+	if end(packets.ErrSessionTakenOver) {
+		h.report(earlier, Event{
+			Kind: KindClose, Allowed: true, Rule: RuleTakenOver, ReasonCode: packets.ErrSessionTakenOver.Code,
+			Detail: "by " + next.client.Net.Remote,
+		})
+	}
 }
 
 // owner returns the client ID of the client that owns a session, empty if nobody is known to.

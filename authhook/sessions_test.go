@@ -2,11 +2,13 @@ package authhook_test
 
 import (
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
+	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"github.com/boomgate/boomgate/authhook"
@@ -263,4 +265,83 @@ func TestS1_OfManyClientsThatConnectAtOnceOneGetsTheID(t *testing.T) {
 	if len(owners) != 1 {
 		t.Errorf("the ID belonged to %v, want one of them", owners)
 	}
+}
+
+// A doorstep is a hook that holds up the CONNECTs that were accepted.
+type doorstep struct {
+	mqtt.HookBase
+	arrived, proceed chan struct{}
+}
+
+func (d *doorstep) ID() string                { return "doorstep" }
+func (d *doorstep) Provides(method byte) bool { return method == mqtt.OnConnect }
+
+func (d *doorstep) OnConnect(*mqtt.Client, packets.Packet) error {
+	d.arrived <- struct{}{}
+	<-d.proceed
+	return nil
+}
+
+func TestS1_AnIDIsReservedWhileItsClientIsStillConnecting(t *testing.T) {
+	t.Parallel()
+	step := &doorstep{arrived: make(chan struct{}), proceed: make(chan struct{})}
+	g := openGate(t, func(s *settings) { s.after = append(s.after, step) })
+	g.clients.allow("one", "*")
+	g.clients.allow("two", "*")
+	first := g.dial(t, 5)
+	first.send(t, connectPacket(5, "contested", g.token(t, "one")))
+	<-step.arrived
+	g.expectRefused(t, 5, "contested", g.token(t, "two"), notAuthorized, authhook.RuleOwner)
+	if n := len(g.hook.Sessions()); n != 0 {
+		t.Errorf("%d sessions are listed", n)
+	}
+	close(step.proceed)
+	if ack := first.expect(t, packets.Connack); ack.ReasonCode != 0 {
+		t.Errorf("CONNACK 0x%02x", ack.ReasonCode)
+	}
+}
+
+func TestS7_AClientThatIsClosedWhileItConnectsDoesNotGetIn(t *testing.T) {
+	t.Parallel()
+	for _, version := range []byte{4, 5} {
+		step := &doorstep{arrived: make(chan struct{}), proceed: make(chan struct{})}
+		g := openGate(t, func(s *settings) { s.after = append(s.after, step) })
+		w := g.dial(t, version)
+		w.send(t, connectPacket(version, "sensor-1", g.token(t, "sensor-1")))
+		<-step.arrived
+		g.clients.set("sensor-1", authhook.Status{})
+		if r := g.hook.CloseClient("sensor-1", "disabled"); r.Sessions != 0 {
+			t.Errorf("the receipt is %+v", r)
+		}
+		close(step.proceed)
+		w.expectClosed(t)
+		if n := len(g.hook.Sessions()); n != 0 {
+			t.Errorf("%d sessions are listed", n)
+		}
+	}
+}
+
+// TestAClientFromBeforeTheHookGetsNothing connects a client to a server that permits everything, and adds the hook then.
+func TestAClientFromBeforeTheHookGetsNothing(t *testing.T) {
+	t.Parallel()
+	g := &gate{server: mqtt.New(&mqtt.Options{Logger: slog.New(slog.DiscardHandler), InlineClient: true}), clock: &clock{}}
+	if err := g.server.AddHook(new(permitAll), nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.server.Serve(); err != nil {
+		t.Fatal(err)
+	}
+	g.listen(t)
+	w := g.enter(t, 5, "early", "any")
+	w.mustSubscribe(t, "#")
+	hook, err := authhook.New(g.server, authhook.Config{Verifier: newVerifier(t, g.clock.Now)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := g.server.AddHook(hook, nil); err != nil {
+		t.Fatal(err)
+	}
+	g.say(t, "a")
+	w.send(t, message("a", 1, false))
+	w.expectClosed(t)
 }

@@ -13,9 +13,9 @@ func (h *Hook) OnSelectSubscribers(subs *mqtt.Subscribers, pk packets.Packet) *m
 		for id := range members {
 			s := h.memberSession(id)
 			switch {
-			case s == nil || !s.mayReceive(pk.TopicName):
+			case s == nil || !s.mayHave(pk.TopicName):
 				delete(members, id)
-			case s.is(offline):
+			case !s.reachable():
 				away = append(away, id)
 			}
 		}

@@ -25,15 +25,36 @@ func TestA12_ARefusedSubscriptionDoesNotExist(t *testing.T) {
 		scope, filter string
 		code          byte
 	}{
-		{"sub:a/+", "a/#", 0x87}, {"sub:a/+", "+/#", 0x87}, {"sub:a/+", "#", 0x87}, {"sub:a/+", "+/+", 0x87}, // A1
-		{"sub:+", "#", 0x87}, {"sub:a/+/+", "a/+/#", 0x87}, // A1
-		{"sub:a/b", "a/b/c", 0x87}, {"sub:a/b", "a/b/", 0x87}, {"sub:a/b", "A/b", 0x87}, {"pub:a/b", "a/b", 0x87}, // A2
-		{"sub:a/+", "$share/g/a/#", 0x87}, {"sub:a/+", "$SHARE/g/a/#", 0x87}, {"sub:a/+", "$sHaRe/g/b", 0x87}, // A4
-		{"sub:a/+", "$share//a/b", 0x8f}, {"sub:a/+", "$share/g/", 0x8f}, {"sub:a/+", "$share/g", 0x8f}, {"sub:a/+", "$share/g+/a/b", 0x8f},
-		{"sub:#", "$SYS/#", 0x87}, {"sub:+/#", "$SYS/broker/clients/total", 0x87}, {"sub:#", "$other/x", 0x87}, // A5
-		{"sub:#", "a#", 0x8f}, {"sub:#", "a+b", 0x8f}, {"sub:#", "#/a", 0x8f}, {"sub:#", "a/#/b", 0x8f}, {"sub:#", "", 0x8f}, // A11
-		{"sub:#", strings.Repeat("a/", 400), 0x8f}, {"sub:#", strings.Repeat("/", 65000), 0x8f}, // A11
-		{"sub:a", "#/not authorized", 0x8f}, {"sub:a", "#/quota exceeded", 0x8f}, {"sub:a", "#/malformed", 0x8f}, // the hook's own marks
+		{"sub:a/+", "a/#", 0x87},
+		{"sub:a/+", "+/#", 0x87},
+		{"sub:a/+", "#", 0x87},
+		{"sub:a/+", "+/+", 0x87}, // A1
+		{"sub:+", "#", 0x87},
+		{"sub:a/+/+", "a/+/#", 0x87}, // A1
+		{"sub:a/b", "a/b/c", 0x87},
+		{"sub:a/b", "a/b/", 0x87},
+		{"sub:a/b", "A/b", 0x87},
+		{"pub:a/b", "a/b", 0x87}, // A2
+		{"sub:a/+", "$share/g/a/#", 0x87},
+		{"sub:a/+", "$SHARE/g/a/#", 0x87},
+		{"sub:a/+", "$sHaRe/g/b", 0x87}, // A4
+		{"sub:a/+", "$share//a/b", 0x8f},
+		{"sub:a/+", "$share/g/", 0x8f},
+		{"sub:a/+", "$share/g", 0x8f},
+		{"sub:a/+", "$share/g+/a/b", 0x8f},
+		{"sub:#", "$SYS/#", 0x87},
+		{"sub:+/#", "$SYS/broker/clients/total", 0x87},
+		{"sub:#", "$other/x", 0x87}, // A5
+		{"sub:#", "a#", 0x8f},
+		{"sub:#", "a+b", 0x8f},
+		{"sub:#", "#/a", 0x8f},
+		{"sub:#", "a/#/b", 0x8f},
+		{"sub:#", "", 0x8f}, // A11
+		{"sub:#", strings.Repeat("a/", 400), 0x8f},
+		{"sub:#", strings.Repeat("/", 65000), 0x8f}, // A11
+		{"sub:a", "#/not authorized", 0x8f},
+		{"sub:a", "#/quota exceeded", 0x8f},
+		{"sub:a", "#/malformed", 0x8f}, // the hook's own marks
 	}
 	for _, beside := range []bool{false, true} {
 		for _, version := range []byte{4, 5} {
