@@ -252,8 +252,8 @@ func TestP1_AThousandHalfOpenSocketsDoNotKeepOthersOut(t *testing.T) {
 func TestP1_ConnectionsAreBoundedInAllAndPerAddress(t *testing.T) {
 	t.Parallel()
 	for name, l := range map[string]broker.Limits{
-		"in all":      {MaxConnections: 3},
-		"per address": {MaxConnectionsPerIP: 3},
+		"in all":      {MaxConnections: 3, ConnectTimeout: time.Minute},
+		"per address": {MaxConnectionsPerIP: 3, ConnectTimeout: time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
@@ -93,20 +94,39 @@ func TestInboundFlowAboveTheReceiveMaximumIsClosed(t *testing.T) {
 	}
 }
 
+// A socket closed on unread data is reset, which may cost the client the reason.
 func TestADisconnectReachesAClientThatIsStillSending(t *testing.T) {
 	t.Parallel()
-	r := start(t, limits(broker.Limits{ReceiveMaximum: 4}))
+	r := start(t, limits(broker.Limits{ReceiveMaximum: 1, KickTimeout: time.Minute}))
 	c, _ := r.connect("c", v5)
-	for id := uint16(1); id <= 2000; id++ {
-		pk := message("a", "x", 2)
+	for id := uint16(1); id <= 1000; id++ {
+		pk := message("a", strings.Repeat("x", 1000), 2)
 		pk.PacketID = id
-		if c.trySend(pk) != nil {
-			break
-		}
+		must(t, c.trySend(pk))
 	}
-	got := c.expectEnd()
-	if last := got[len(got)-1]; last.FixedHeader.Type != packets.Disconnect {
-		t.Errorf("the last packet is %v, want DISCONNECT", last)
+	c.expect(packets.Pubrec)
+	if pk := c.expect(packets.Disconnect); pk.ReasonCode != packets.ErrReceiveMaximum.Code {
+		t.Errorf("DISCONNECT says %#x", pk.ReasonCode)
+	}
+	for range 10 {
+		must(t, c.trySend(message("a", strings.Repeat("x", 100_000), 0)))
+	}
+	if got := c.expectEnd(); len(got) != 0 {
+		t.Errorf("after DISCONNECT came %v", got)
+	}
+}
+
+func TestA311ClientIsNeverSentADisconnect(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(s *setup) {
+		s.hook.acl = func(_ *mqtt.Client, topic string, _ bool) bool { return topic != "forbidden" }
+	})
+	c, _ := r.connect("c")
+	pk := message("forbidden", "x", 1)
+	pk.PacketID = 1
+	c.send(pk)
+	if got := c.expectEnd(); len(got) != 0 {
+		t.Errorf("the broker sent %v", got)
 	}
 }
 
@@ -159,10 +179,19 @@ func TestAResumedSessionIsNotSentMoreThanTheClientAllows(t *testing.T) {
 		must(t, r.Publish(t.Context(), "a", fmt.Append(nil, i), 1, false))
 	}
 	again, _ := r.connect("c", v5, kept, receiveMaximum(1))
-	for i := range 10 {
+	for i := range 20 {
 		id := again.expectMessage(fmt.Sprint(i)).PacketID
+		if i%2 == 0 && i < 10 { // the flow goes on with new messages
+			must(t, r.Publish(t.Context(), "a", fmt.Append(nil, 10+i), 1, false))
+			must(t, r.Publish(t.Context(), "a", fmt.Append(nil, 11+i), 1, false))
+		}
 		again.ping()
 		again.sendAck(packets.Puback, id)
+	}
+	again.ping()
+	cl, _ := r.Server().Clients.Get("c")
+	if n := cl.State.Inflight.Len(); n != 0 {
+		t.Errorf("%d messages are left", n)
 	}
 }
 
@@ -249,18 +278,30 @@ func TestPacketIdentifiersOfTheTwoDirectionsAreIndependent(t *testing.T) {
 
 func TestAMessageIsAnsweredAfterItWasHandedOn(t *testing.T) {
 	t.Parallel()
-	r := start(t)
+	answered := make(chan struct{})
+	r := start(t, func(s *setup) {
+		s.hook.acl = func(cl *mqtt.Client, _ string, write bool) bool {
+			if cl.ID == "sleeper" && cl.Closed() && !write {
+				select {
+				case <-answered:
+					t.Error("the answer came while the message was being handed on")
+				case <-time.After(100 * time.Millisecond):
+				}
+			}
+			return true
+		}
+	})
 	sleeper, _ := r.connect("sleeper", kept)
 	sleeper.subscribe("a", 1)
 	sleeper.disconnect()
-	c, _ := r.connect("c")
-	for i := range 50 {
-		c.publish(message("a", "x", 1))
-		cl, _ := r.Server().Clients.Get("sleeper")
-		if n := cl.State.Inflight.Len(); n != i+1 {
-			t.Fatalf("%d messages are queued after answer %d", n, i+1)
-		}
+	for _, qos := range []byte{1, 2} {
+		c, _ := r.connect("c")
+		pk := message("a", "x", qos)
+		pk.PacketID = 1
+		c.send(pk)
+		c.next()
 	}
+	close(answered)
 }
 
 func TestAWildcardSubscriptionGetsEveryRetainedMessage(t *testing.T) {

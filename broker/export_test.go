@@ -1,6 +1,10 @@
 package broker
 
-import "github.com/mochi-mqtt/server/v2/packets"
+import (
+	"context"
+
+	"github.com/mochi-mqtt/server/v2/packets"
+)
 
 // CheckFrames looks at a stream in chunks, as framing does.
 func CheckFrames(maxConnect uint32, chunks ...[]byte) error {
@@ -34,3 +38,18 @@ func Keys(id, filter string, packetID uint16) map[string]string {
 
 // Message is a packet that the store can hold.
 type Message = packets.Packet
+
+// Gate is a gate with its tickets.
+type Gate struct{ gate *gate }
+
+// NewGate makes a gate with these limits.
+func NewGate(l Limits) Gate { return Gate{newGate(l.withDefaults())} }
+
+// Enter asks for a place; answered says that the CONNECT was answered, leave gives the place back.
+func (g Gate) Enter(ctx context.Context, remote string, evict func()) (answered, leave func(), err error) {
+	t, err := g.gate.enter(ctx, remote, evict)
+	if err != nil {
+		return nil, nil, err
+	}
+	return t.answered, t.leave, nil
+}

@@ -120,6 +120,8 @@ func TestWhatWasAnsweredSurvivesKill9(t *testing.T) {
 	publisher.publish(retained("state/0", "", 1)) // cleared again
 	publisher.publish(message("live", "unacknowledged", 1))
 	awake.expectMessage("unacknowledged")
+	sleeper, _ = first.connect("sleeper", v5, kept, receiveMaximum(1))
+	sleeper.expectMessage("0") // resumed, and cut off again
 	first.kill()
 
 	second := startChild(t, dir)
@@ -300,17 +302,27 @@ func TestTheClockOfAnOfflineSessionGoesOnOverRestarts(t *testing.T) {
 	}
 }
 
-func TestARestored311SessionEndsAtItsTime(t *testing.T) {
+func TestARestoredSessionEndsAtItsTime(t *testing.T) {
 	t.Parallel()
 	dir, later := t.TempDir(), &clock{}
 	r := start(t, dataDir(dir), later.use)
-	c, _ := r.connect("c", kept)
-	c.subscribe("a", 1)
+	for i, id := range []string{"three", "five"} {
+		c, _ := r.connect(id, kept, func(pk *packets.Packet) { pk.ProtocolVersion = byte(4 + i) })
+		c.subscribe("a", 1)
+	}
 	r.stop()
+	later.advance(3596 * time.Second) // some are left to the 5 session
 	r = start(t, dataDir(dir), later.use)
+	if n := r.Server().Clients.Len(); n != 2 {
+		t.Fatalf("%d sessions were restored", n)
+	}
+	eventually(t, "the 5 session has ended", func() bool {
+		_, there := r.Server().Clients.Get("five")
+		return !there
+	})
 	later.advance(8 * 24 * time.Hour)
-	eventually(t, "the session has ended", func() bool {
-		_, there := r.Server().Clients.Get("c")
+	eventually(t, "the 3.1.1 session has ended, too", func() bool {
+		_, there := r.Server().Clients.Get("three")
 		return !there && len(r.Server().Topics.Subscribers("a").Subscriptions) == 0
 	})
 }

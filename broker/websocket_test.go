@@ -161,6 +161,21 @@ func TestAWebSocketIsRefusedBeforeTheBrokerRuns(t *testing.T) {
 	}
 }
 
+func TestWhatAClosedClientStillSendsIsIgnored(t *testing.T) {
+	t.Parallel()
+	r := start(t, limits(broker.Limits{KickTimeout: time.Minute}))
+	listener, _ := r.connect("listener")
+	listener.subscribe("#", 0)
+	c := r.dialWebSocket(r.serveHTTP())
+	c.connect("ws")
+	cl, _ := r.Server().Clients.Get("ws")
+	cl.Stop(packets.ErrAdministrativeAction)
+	must(t, c.trySend(message("a", "too late", 0)))
+	c.expectEnd()
+	must(t, r.Publish(t.Context(), "a", []byte("marker"), 0, false))
+	listener.expectMessage("marker")
+}
+
 func TestWebSocketsCountAmongTheConnections(t *testing.T) {
 	t.Parallel()
 	r := start(t, limits(broker.Limits{MaxConnections: 1}))
