@@ -19,6 +19,7 @@ const (
 	logKeyUse  = "use"
 	logKeyAlg  = "alg"
 	logOverlap = "overlap"
+	logError   = "error"
 )
 
 // Config is what a Service needs. Store and Scopes must be given, and so must

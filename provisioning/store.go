@@ -72,10 +72,17 @@ type ChangeSet struct {
 	Clients []ClientChange
 	Roles   []RoleChange
 	Keys    []KeyChange
+	// Seen moves clocks forward, and nothing else: it has no part in the versions,
+	// and never in a conflict. Each one names a client; of a client or a secret
+	// that is not there when the rest has been applied, it counts as done. Several
+	// may be of one client. Times are kept to the millisecond.
+	Seen []Sighting
 }
 
 // ClientChange writes or deletes a client: exactly one of Client and Tombstone
-// is set, and its Version is Before+1.
+// is set, and its Version is Before+1. The clocks of the client and its secrets
+// (LastTokenAt, LastUsedAt and so on) are no part of what is written: those that
+// are stored stay, and ChangeSet.Seen alone moves them.
 type ClientChange struct {
 	// Before is the version that the record must have now; 0 means that no
 	// record may have that ID, nor ever have had it.

@@ -31,6 +31,7 @@ type Program struct {
 	store    *badgerstore.Store
 	service  *provisioning.Service
 	registry *provisioning.Registry
+	recorder *provisioning.Recorder
 	issuer   *issuer.Issuer
 	broker   *broker.Broker
 	hook     *authhook.Hook
@@ -57,7 +58,7 @@ func openProgram(ctx context.Context, cfg Config, log *slog.Logger) (p *Program,
 		}
 	}()
 	for _, step := range []func(context.Context) error{
-		p.openStore, p.listenHTTP, p.openIssuer, p.openBroker, p.openService, p.openHTTP, p.ensureRoot,
+		p.openStore, p.openRecorder, p.listenHTTP, p.openIssuer, p.openBroker, p.openService, p.openHTTP, p.ensureRoot,
 	} {
 		if err := step(ctx); err != nil {
 			return p, err
@@ -136,8 +137,21 @@ func (p *Program) RootFile() string { return filepath.Join(p.cfg.DataDir, rootFi
 func (p *Program) RootCreated() bool { return p.rootCreated }
 
 // Run serves until ctx ends, then stops in order: no new connections, the
-// sessions are closed and kept, the stores are closed.
+// sessions are closed and kept, what was seen of the clients is written, the
+// stores are closed.
 func (p *Program) Run(ctx context.Context) error {
+	recording, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var group errgroup.Group
+	group.Go(func() error { return p.recorder.Run(recording) })
+	group.Go(func() error {
+		defer stop()
+		return p.serve(ctx)
+	})
+	return errors.Join(group.Wait(), p.Close())
+}
+
+// serve runs the broker and the HTTP server until ctx ends and both have stopped.
+func (p *Program) serve(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return p.broker.Run(ctx) })
 	group.Go(func() error {
@@ -156,7 +170,7 @@ func (p *Program) Run(ctx context.Context) error {
 		}
 		return nil
 	})
-	return errors.Join(group.Wait(), p.Close())
+	return group.Wait()
 }
 
 func (p *Program) serveHTTP() error {

@@ -91,6 +91,7 @@ func (p *Program) openHTTP(context.Context) error {
 	tokens, err := oauth.New(oauth.Config{
 		Issuer: p.publicURL, Registry: p.registry, Minter: p.issuer, JWKS: p.issuer.JWKS, Covers: topicacl.Covers,
 		Now: time.Now, Rand: rand.Reader, Logger: p.log, DefaultTTL: p.cfg.TokenTTL,
+		Observe: p.seeToken,
 	})
 	if err != nil {
 		return fmt.Errorf("make the token endpoint: %w", err)

@@ -20,6 +20,8 @@ type checker struct {
 	// records counts the records of the set, applied those that are already as
 	// the set would have them.
 	records, applied int
+	// clients holds what the set makes of the clients that it changes; nil deletes.
+	clients map[string]*provisioning.Client
 	// roles says of the roles that the set changes whether they exist afterwards.
 	roles map[string]bool
 	// holders says by how many the set changes the number of clients that hold a role.
@@ -29,7 +31,7 @@ type checker struct {
 // check returns the operations that a change set comes to; none if it has been
 // applied before.
 func check(txn *badger.Txn, set *encodedSet) ([]op, error) {
-	c := &checker{txn: txn, named: set.named, roles: map[string]bool{}, holders: map[string]int{}}
+	c := &checker{txn: txn, named: set.named, clients: map[string]*provisioning.Client{}, roles: map[string]bool{}, holders: map[string]int{}}
 	for _, w := range set.keys {
 		if err := c.key(w); err != nil {
 			return nil, err
@@ -52,11 +54,14 @@ func check(txn *badger.Txn, set *encodedSet) ([]op, error) {
 			}
 		}
 	}
-	if c.applied == c.records {
-		return nil, nil
+	if c.applied > 0 && c.applied < c.records {
+		return nil, fmt.Errorf("%w: a part of the change set is there already", provisioning.ErrConflict)
 	}
 	if c.applied > 0 {
-		return nil, fmt.Errorf("%w: a part of the change set is there already", provisioning.ErrConflict)
+		c.ops = nil
+	}
+	if err := c.seen(set.seen); err != nil {
+		return nil, err
 	}
 	return c.ops, nil
 }
@@ -127,9 +132,11 @@ func (c *checker) client(w clientWrite) error {
 		c.applied++
 		return nil
 	}
+	c.clients[w.id] = w.client
 	if w.client == nil {
 		c.set(recordKey(tagTombstone, w.id), w.data)
 		c.delete(recordKey(tagClient, w.id))
+		c.delete(recordKey(tagSeen, w.id))
 	} else {
 		if err := c.rolesExist(w.client.Roles); err != nil {
 			return err

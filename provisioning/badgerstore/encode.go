@@ -3,6 +3,8 @@ package badgerstore
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/boomgate/boomgate/provisioning"
 )
@@ -16,6 +18,7 @@ type encodedSet struct {
 	clients []clientWrite
 	roles   []roleWrite
 	keys    []keyWrite
+	seen    []provisioning.Sighting // in order of the clients' IDs
 }
 
 // clientWrite writes a client, or its tombstone if client is nil.
@@ -73,6 +76,14 @@ func encodeSet(set provisioning.ChangeSet) (*encodedSet, error) {
 		}
 		out.keys = append(out.keys, w)
 	}
+	for _, s := range set.Seen {
+		if s.ClientID == "" {
+			return nil, fmt.Errorf("%w: a sighting names no client", errSet)
+		}
+	}
+	out.seen = slices.SortedFunc(slices.Values(set.Seen), func(a, b provisioning.Sighting) int {
+		return strings.Compare(a.ClientID, b.ClientID)
+	})
 	return &out, nil
 }
 

@@ -12,6 +12,7 @@ const (
 	tagTombstone = 't' // tagTombstone, ID -> tombstone record
 	tagRole      = 'r' // tagRole, ID -> role record
 	tagKey       = 'k' // tagKey, use, ID -> key record
+	tagSeen      = 's' // tagSeen, ID -> when a client was seen
 	tagIndex     = 'i' // tagIndex, field, values, ID -> nothing
 )
 

@@ -79,3 +79,17 @@ func FuzzCursor(f *testing.F) {
 		}
 	})
 }
+
+func FuzzSeen(f *testing.F) {
+	f.Add([]byte(nil))
+	f.Add((&seen{}).encode())
+	f.Add((&seen{token: 1, message: 1 << 40, secrets: []secretUse{{"one", 1}, {"", -1}}}).encode())
+	f.Add((&seen{secrets: []secretUse{{"one", 1}}}).encode()[:30])
+	f.Add([]byte{recordVersion + 1})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		s, err := decodeSeen(data)
+		if err == nil && !bytes.Equal(s.encode(), data) {
+			t.Fatalf("decodeSeen(%q) = %+v, which makes another record", data, s)
+		}
+	})
+}

@@ -67,6 +67,8 @@ func listAll(ctx context.Context, txn *badger.Txn, after string, limit int) ([]p
 	if after != "" {
 		from = recordKey(tagClient, after)
 	}
+	seen := openSeen(txn)
+	defer seen.close()
 	var clients []provisioning.Client
 	err := scan(ctx, txn, []byte{tagClient}, from, func(_, data []byte) (bool, error) {
 		c, err := decodeClient(data)
@@ -74,7 +76,7 @@ func listAll(ctx context.Context, txn *badger.Txn, after string, limit int) ([]p
 			return false, err
 		}
 		clients = append(clients, *c)
-		return len(clients) < limit, nil
+		return len(clients) < limit, seen.show(&clients[len(clients)-1])
 	})
 	return clients, err
 }
@@ -84,6 +86,8 @@ func listAll(ctx context.Context, txn *badger.Txn, after string, limit int) ([]p
 func listMatching(ctx context.Context, txn *badger.Txn, prefixes [][]byte, after string, limit int) ([]provisioning.Client, error) {
 	indexes := openIndexes(txn, prefixes)
 	defer closeIndexes(indexes)
+	seen := openSeen(txn)
+	defer seen.close()
 	var clients []provisioning.Client
 	err := intersect(ctx, indexes, after, func(id []byte) (bool, error) {
 		data, found, err := load(txn, recordKey(tagClient, string(id)))
@@ -98,7 +102,7 @@ func listMatching(ctx context.Context, txn *badger.Txn, prefixes [][]byte, after
 			return false, err
 		}
 		clients = append(clients, *c)
-		return len(clients) < limit, nil
+		return len(clients) < limit, seen.show(&clients[len(clients)-1])
 	})
 	return clients, err
 }

@@ -27,7 +27,14 @@ func readClient(txn *badger.Txn, id string) (*provisioning.Client, error) {
 		return nil, err
 	}
 	if found {
-		return decodeClient(data)
+		c, err := decodeClient(data)
+		if err != nil {
+			return nil, err
+		}
+		if err := showSeen(txn, c); err != nil {
+			return nil, err
+		}
+		return c, nil
 	}
 	_, deleted, err := load(txn, recordKey(tagTombstone, id))
 	switch {
@@ -37,6 +44,20 @@ func readClient(txn *badger.Txn, id string) (*provisioning.Client, error) {
 		return nil, provisioning.ErrDeleted
 	}
 	return nil, provisioning.ErrNotFound
+}
+
+// showSeen sets the clocks of a client.
+func showSeen(txn *badger.Txn, c *provisioning.Client) error {
+	data, found, err := load(txn, recordKey(tagSeen, c.ID))
+	if err != nil || !found {
+		return err
+	}
+	s, err := decodeSeen(data)
+	if err != nil {
+		return err
+	}
+	s.show(c)
+	return nil
 }
 
 // Role reads a role; see [provisioning.RoleReader].

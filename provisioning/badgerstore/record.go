@@ -8,32 +8,30 @@ import (
 	"github.com/boomgate/boomgate/provisioning"
 )
 
-// recordVersion is the first byte of every record; what follows is JSON, which
-// encoding/json writes the same for the same record (map keys in order).
+// recordVersion is the first byte of every record; what follows is JSON (but for
+// seen), which encoding/json writes the same for the same record (map keys in
+// order).
 const recordVersion = 1
 
 // clientRecord is a client as it is kept: with the hashes of its secrets and the
-// ID of the change set that wrote it, and apart from its public JSON, so that
-// either may change alone.
+// ID of the change set that wrote it, without its clocks (see seen), and apart
+// from its public JSON, so that either may change alone.
 type clientRecord struct {
-	Change          string            `json:"change,omitzero"`
-	ID              string            `json:"id"`
-	Kind            string            `json:"kind"`
-	Name            string            `json:"name,omitzero"`
-	Labels          map[string]string `json:"labels,omitempty"`
-	Roles           []string          `json:"roles,omitempty"`
-	Grants          []grantRecord     `json:"grants,omitempty"`
-	Status          string            `json:"status"`
-	Secrets         []secretRecord    `json:"secrets,omitempty"`
-	Attributes      map[string]string `json:"attributes,omitempty"`
-	TokenTTL        int64             `json:"token_ttl_ns,omitzero"`
-	MQTTClientIDs   []string          `json:"mqtt_client_ids,omitempty"`
-	Version         uint64            `json:"version"`
-	CreatedAt       time.Time         `json:"created_at,omitzero"`
-	UpdatedAt       time.Time         `json:"updated_at,omitzero"`
-	LastTokenAt     time.Time         `json:"last_token_at,omitzero"`
-	LastConnectedAt time.Time         `json:"last_connected_at,omitzero"`
-	LastMessageAt   time.Time         `json:"last_message_at,omitzero"`
+	Change        string            `json:"change,omitzero"`
+	ID            string            `json:"id"`
+	Kind          string            `json:"kind"`
+	Name          string            `json:"name,omitzero"`
+	Labels        map[string]string `json:"labels,omitempty"`
+	Roles         []string          `json:"roles,omitempty"`
+	Grants        []grantRecord     `json:"grants,omitempty"`
+	Status        string            `json:"status"`
+	Secrets       []secretRecord    `json:"secrets,omitempty"`
+	Attributes    map[string]string `json:"attributes,omitempty"`
+	TokenTTL      int64             `json:"token_ttl_ns,omitzero"`
+	MQTTClientIDs []string          `json:"mqtt_client_ids,omitempty"`
+	Version       uint64            `json:"version"`
+	CreatedAt     time.Time         `json:"created_at,omitzero"`
+	UpdatedAt     time.Time         `json:"updated_at,omitzero"`
 }
 
 type grantRecord struct {
@@ -42,13 +40,12 @@ type grantRecord struct {
 }
 
 type secretRecord struct {
-	ID         string    `json:"id"`
-	Hash       string    `json:"hash"`
-	NotBefore  time.Time `json:"not_before,omitzero"`
-	ExpiresAt  time.Time `json:"expires_at,omitzero"`
-	CreatedAt  time.Time `json:"created_at,omitzero"`
-	LastUsedAt time.Time `json:"last_used_at,omitzero"`
-	Comment    string    `json:"comment,omitzero"`
+	ID        string    `json:"id"`
+	Hash      string    `json:"hash"`
+	NotBefore time.Time `json:"not_before,omitzero"`
+	ExpiresAt time.Time `json:"expires_at,omitzero"`
+	CreatedAt time.Time `json:"created_at,omitzero"`
+	Comment   string    `json:"comment,omitzero"`
 }
 
 type tombstoneRecord struct {
@@ -87,16 +84,25 @@ func encode(record any) ([]byte, error) {
 }
 
 func decode(data []byte, record any) error {
-	if len(data) == 0 {
-		return fmt.Errorf("%w: an empty record", ErrDamaged)
+	body, err := cutVersion(data)
+	if err != nil {
+		return err
 	}
-	if data[0] != recordVersion {
-		return fmt.Errorf("%w: a record has version %d and this program knows %d", ErrNewerFormat, data[0], recordVersion)
-	}
-	if err := json.Unmarshal(data[1:], record); err != nil {
+	if err := json.Unmarshal(body, record); err != nil {
 		return fmt.Errorf("%w: a record cannot be decoded: %w", ErrDamaged, err)
 	}
 	return nil
+}
+
+// cutVersion returns what follows the version of a record.
+func cutVersion(data []byte) ([]byte, error) {
+	if len(data) == 0 {
+		return nil, fmt.Errorf("%w: an empty record", ErrDamaged)
+	}
+	if data[0] != recordVersion {
+		return nil, fmt.Errorf("%w: a record has version %d and this program knows %d", ErrNewerFormat, data[0], recordVersion)
+	}
+	return data[1:], nil
 }
 
 func encodeClient(change string, c *provisioning.Client) ([]byte, error) {
@@ -104,12 +110,11 @@ func encodeClient(change string, c *provisioning.Client) ([]byte, error) {
 		Change: change, ID: c.ID, Kind: string(c.Kind), Name: c.Name, Labels: c.Labels, Roles: c.Roles, Grants: grantRecords(c.Grants),
 		Status: string(c.Status), Attributes: c.Attributes, TokenTTL: int64(c.TokenTTL), MQTTClientIDs: c.MQTTClientIDs,
 		Version: c.Version, CreatedAt: c.CreatedAt.UTC(), UpdatedAt: c.UpdatedAt.UTC(),
-		LastTokenAt: c.LastTokenAt.UTC(), LastConnectedAt: c.LastConnectedAt.UTC(), LastMessageAt: c.LastMessageAt.UTC(),
 	}
 	for _, s := range c.Secrets {
 		r.Secrets = append(r.Secrets, secretRecord{
 			ID: s.ID, Hash: string(s.Hash), NotBefore: s.NotBefore.UTC(), ExpiresAt: s.ExpiresAt.UTC(),
-			CreatedAt: s.CreatedAt.UTC(), LastUsedAt: s.LastUsedAt.UTC(), Comment: s.Comment,
+			CreatedAt: s.CreatedAt.UTC(), Comment: s.Comment,
 		})
 	}
 	return encode(r)
@@ -124,12 +129,11 @@ func decodeClient(data []byte) (*provisioning.Client, error) {
 		ID: r.ID, Kind: provisioning.Kind(r.Kind), Name: r.Name, Labels: r.Labels, Roles: r.Roles, Grants: grants(r.Grants),
 		Status: provisioning.Status(r.Status), Attributes: r.Attributes, TokenTTL: time.Duration(r.TokenTTL),
 		MQTTClientIDs: r.MQTTClientIDs, Version: r.Version, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
-		LastTokenAt: r.LastTokenAt, LastConnectedAt: r.LastConnectedAt, LastMessageAt: r.LastMessageAt,
 	}
 	for _, s := range r.Secrets {
 		c.Secrets = append(c.Secrets, provisioning.Secret{
 			ID: s.ID, Hash: provisioning.SecretHash(s.Hash), NotBefore: s.NotBefore, ExpiresAt: s.ExpiresAt,
-			CreatedAt: s.CreatedAt, LastUsedAt: s.LastUsedAt, Comment: s.Comment,
+			CreatedAt: s.CreatedAt, Comment: s.Comment,
 		})
 	}
 	return c, nil

@@ -12,9 +12,12 @@ import (
 // BenchmarkClients is how many clients the benchmarks read from.
 const BenchmarkClients = 20_000
 
+const benchmarkBatch = 1000
+
 // Benchmark measures a store: creations one by one, from 64 goroutines and in
 // sets of 100 and 1,000, and, over [BenchmarkClients] clients, single reads and
-// pages of 100.
+// pages of 100: first while no client has been seen, then (names ending in
+// "-seen") when all have.
 func Benchmark(b *testing.B, open Opener) {
 	b.Helper()
 	b.Run("create/one-by-one", func(b *testing.B) { benchmarkCreate(b, open(b)) })
@@ -25,8 +28,16 @@ func Benchmark(b *testing.B, open Opener) {
 	b.Run("update/one-by-one", func(b *testing.B) { benchmarkUpdate(b, open(b)) })
 	s := open(b)
 	fill(b, s)
-	b.Run("get/there", func(b *testing.B) { benchmarkGet(b, s, "device-") })
-	b.Run("get/not-there", func(b *testing.B) { benchmarkGet(b, s, "nobody-") })
+	benchmarkReads(b, s, "")
+	b.Run("sightings/sets-of-1000", func(b *testing.B) { benchmarkSightings(b, s) })
+	seeAll(b, s, 0)
+	benchmarkReads(b, s, "-seen")
+}
+
+func benchmarkReads(b *testing.B, s provisioning.Store, suffix string) {
+	b.Helper()
+	b.Run("get/there"+suffix, func(b *testing.B) { benchmarkGet(b, s, "device-") })
+	b.Run("get/not-there"+suffix, func(b *testing.B) { benchmarkGet(b, s, "nobody-") })
 	for _, c := range []struct {
 		name string
 		q    provisioning.Query
@@ -40,7 +51,7 @@ func Benchmark(b *testing.B, open Opener) {
 			Labels: map[string]string{"site": "garage-7"},
 		}},
 	} {
-		b.Run("list-100/"+c.name, func(b *testing.B) { benchmarkList(b, s, c.q) })
+		b.Run("list-100/"+c.name+suffix, func(b *testing.B) { benchmarkList(b, s, c.q) })
 	}
 }
 
@@ -65,10 +76,9 @@ func devices(from, count int) provisioning.ChangeSet {
 
 func fill(b *testing.B, s provisioning.Store) {
 	b.Helper()
-	const batch = 1000
 	apply(b, s, putRole(newRole("sensor")))
-	for from := 0; from < BenchmarkClients; from += batch {
-		apply(b, s, devices(from, batch))
+	for from := 0; from < BenchmarkClients; from += benchmarkBatch {
+		apply(b, s, devices(from, benchmarkBatch))
 	}
 }
 
@@ -114,6 +124,34 @@ func benchmarkUpdate(b *testing.B, s provisioning.Store) {
 		c.Labels["site"] = c.Labels["site"][:min(len(c.Labels["site"]), 20)]
 		apply(b, s, put(c))
 	}
+}
+
+// benchmarkSightings measures what a recorder writes, after the first time.
+func benchmarkSightings(b *testing.B, s provisioning.Store) {
+	seeAll(b, s, 0)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		apply(b, s, sightings(i%(BenchmarkClients/benchmarkBatch)*benchmarkBatch, benchmarkBatch, i+1))
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*benchmarkBatch), "ns/client")
+}
+
+// seeAll has every client seen at a minute.
+func seeAll(b *testing.B, s provisioning.Store, minute int) {
+	b.Helper()
+	for from := 0; from < BenchmarkClients; from += benchmarkBatch {
+		apply(b, s, sightings(from, benchmarkBatch, minute))
+	}
+}
+
+func sightings(from, count, minute int) provisioning.ChangeSet {
+	set := provisioning.ChangeSet{Seen: make([]provisioning.Sighting, count)}
+	for i := range set.Seen {
+		c := Device(from + i)
+		at := minutes(minute)
+		set.Seen[i] = provisioning.Sighting{ClientID: c.ID, SecretID: c.Secrets[0].ID, TokenAt: at, ConnectedAt: at, MessageAt: at}
+	}
+	return set
 }
 
 func benchmarkGet(b *testing.B, s provisioning.Store, prefix string) {

@@ -150,6 +150,7 @@ func testMalformed(t *testing.T, s provisioning.Store) {
 		"a deletion of nothing":        {Clients: []provisioning.ClientChange{{Tombstone: &provisioning.Tombstone{ID: "a", Version: 1}}}},
 		"a client twice":               put(c, c),
 		"a role at version 7":          {Roles: []provisioning.RoleChange{{Role: role}}},
+		"a sighting of no client":      sight(provisioning.Sighting{MessageAt: epoch}),
 		"a role twice":                 {Roles: []provisioning.RoleChange{{Role: newRole("r")}, {Role: newRole("r")}}},
 	} {
 		if err := s.Apply(context.Background(), set); err == nil {
@@ -225,9 +226,14 @@ func testCancelled(t *testing.T, s provisioning.Store) {
 func testReopen(t *testing.T, s provisioning.Store, reopen func(testing.TB, provisioning.Store) provisioning.Store) {
 	kept, dead := newClient("a"), newClient("b")
 	kept.Roles = []string{"r"}
+	seen := sight(
+		provisioning.Sighting{ClientID: "a", SecretID: "two", TokenAt: minutes(1), ConnectedAt: minutes(2), MessageAt: minutes(3)},
+		provisioning.Sighting{ClientID: "b", MessageAt: minutes(1)},
+	)
 	key := newKey("k", "sig")
-	apply(t, s, putRole(newRole("r")), put(kept, dead), bury(tombstone(dead)),
+	apply(t, s, putRole(newRole("r")), put(kept, dead), seen, bury(tombstone(dead)),
 		provisioning.ChangeSet{Keys: []provisioning.KeyChange{{Key: key}}})
+	kept.See(seen.Seen[0])
 	for range 2 {
 		s = reopen(t, s)
 		readBack(t, s, kept)

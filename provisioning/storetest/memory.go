@@ -185,12 +185,14 @@ func (m *Memory) Apply(ctx context.Context, set provisioning.ChangeSet) error {
 		return err
 	}
 	switch total := len(set.Clients) + len(set.Roles) + len(set.Keys); applied {
-	case total:
+	case total: // only the sightings are left
+		next = m.state.clone()
 	case 0:
-		m.state = next
 	default:
 		return provisioning.ErrConflict
 	}
+	next.see(set.Seen)
+	m.state = next
 	return nil
 }
 
@@ -269,6 +271,7 @@ func (s memoryState) applyRole(writer string, change provisioning.RoleChange) (s
 func (s memoryState) applyClient(writer string, change provisioning.ClientChange) (same bool, err error) {
 	id := changedID(change)
 	again := s.wrote(writer, "client "+id)
+	record := s.withClocks(change.Client)
 	if buried, ok := s.tombstones[id]; ok {
 		switch {
 		case again && change.Tombstone != nil && buried == *change.Tombstone:
@@ -280,7 +283,7 @@ func (s memoryState) applyClient(writer string, change provisioning.ClientChange
 	}
 	stored, found := s.clients[id]
 	switch {
-	case again && found && change.Client != nil && reflect.DeepEqual(stored, change.Client):
+	case again && found && record != nil && reflect.DeepEqual(stored, record):
 		return true, nil
 	case found && change.Before == 0:
 		return false, provisioning.ErrExists
@@ -290,8 +293,8 @@ func (s memoryState) applyClient(writer string, change provisioning.ClientChange
 		return false, provisioning.ErrConflict
 	}
 	s.writers["client "+id] = writer
-	if change.Client != nil {
-		s.clients[id] = change.Client.Clone()
+	if record != nil {
+		s.clients[id] = record
 		return false, nil
 	}
 	delete(s.clients, id)
@@ -353,6 +356,11 @@ func wellFormed(set provisioning.ChangeSet) error {
 			return errors.New("malformed client change")
 		}
 		seen[name] = true
+	}
+	for _, sighting := range set.Seen {
+		if sighting.ClientID == "" {
+			return errors.New("malformed sighting")
+		}
 	}
 	for _, change := range set.Roles {
 		name := "role " + change.Delete

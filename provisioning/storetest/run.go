@@ -32,6 +32,12 @@ func Run(t *testing.T, open Opener) {
 		"ARoleThatIsHeldCannotBeDeleted":            testRoleInUse,
 		"AClientCannotHoldARoleThatIsNotThere":      testUnknownRole,
 		"KeysAreKeptByUse":                          testKeys,
+		"AClockShowsTheLatestSighting":              testSightings,
+		"WhoIsNotThereIsNotSeen":                    testSightingsOfNobody,
+		"SightingsGoWithChangesInOneSet":            testSightingsBesideChanges,
+		"ListsShowSightings":                        testListsShowSightings,
+		"SightingsAndUpdatesDoNotDisturbEachOther":  testSightingsRace,
+		"SightingsOfADyingClientGoWithIt":           testSightingsOfTheDying,
 		"ListsAgreeWithTheOracle":                   testListOracle,
 		"AListFollowsTheChangesOfARecord":           testListFollows,
 		"AListIsStableWhileOthersWrite":             testListStable,
@@ -64,7 +70,8 @@ func RunReopen(t *testing.T, open Opener, reopen func(testing.TB, provisioning.S
 // epoch is the time of every record that the tests make.
 var epoch = time.Date(2026, 3, 1, 12, 0, 0, 123e6, time.UTC)
 
-// newClient returns the first version of a client with every field set.
+// newClient returns the first version of a client with every field set but its
+// clocks and roles.
 func newClient(id string) *provisioning.Client {
 	return &provisioning.Client{
 		ID: id, Kind: provisioning.KindDevice, Name: "Größe " + id, Status: provisioning.StatusActive,
@@ -72,11 +79,10 @@ func newClient(id string) *provisioning.Client {
 		Grants: []provisioning.Grant{{Audience: "boomgate:mqtt", Scopes: []string{"pub:a/{client_id}/#", "sub:b/+"}}},
 		Secrets: []provisioning.Secret{
 			{ID: "one", Hash: "$hmac-sha256$k$c3Vt", CreatedAt: epoch, ExpiresAt: epoch.Add(time.Hour)},
-			{ID: "two", Hash: "$hmac-sha256$k$bXVz", CreatedAt: epoch, NotBefore: epoch, LastUsedAt: epoch, Comment: "spare"},
+			{ID: "two", Hash: "$hmac-sha256$k$bXVz", CreatedAt: epoch, NotBefore: epoch, Comment: "spare"},
 		},
 		Attributes: map[string]string{"department": "sales"}, TokenTTL: 90 * time.Second,
 		MQTTClientIDs: []string{id, id + ":*"}, Version: 1, CreatedAt: epoch, UpdatedAt: epoch,
-		LastTokenAt: epoch.Add(time.Minute), LastConnectedAt: epoch.Add(2 * time.Minute), LastMessageAt: epoch.Add(3 * time.Minute),
 	}
 }
 
