@@ -47,7 +47,7 @@ var imports = map[string][]string{
 var testImports = map[string][]string{
 	"device-sim":               {mochi},                                      // a small gateway to knock at
 	"e2e":                      {"provisioning", "provisioning/badgerstore"}, // a key of the server, to forge with
-	"provisioning":             {"provisioning/badgerstore", "authhook/topicacl"},
+	"provisioning":             {"provisioning/badgerstore", "provisioning/storetest", "authhook/topicacl"},
 	"provisioning/badgerstore": {"provisioning/storetest"},
 	"provisioning/fleetapi":    {"provisioning/badgerstore", "authhook/topicacl"},
 	"provisioning/issuer":      {"provisioning/badgerstore"},
