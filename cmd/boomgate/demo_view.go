@@ -4,10 +4,11 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 )
 
-// demoView shows the demo: redrawn in place on a terminal, a line at a time elsewhere.
+// demoView shows the demo: redrawn in place on a terminal, a line at a time elsewhere. Its methods may be called concurrently.
 type demoView interface {
 	// frame shows the state of things; called a few times a second.
 	frame(f demoFrame)
@@ -28,12 +29,19 @@ type demoFrame struct {
 // plainView prints a line a second, for pipes and CI.
 type plainView struct {
 	w    io.Writer
+	mu   sync.Mutex // one line at a time
 	last time.Duration
 }
 
-func (v *plainView) note(text string) { _, _ = fmt.Fprintln(v.w, text) }
+func (v *plainView) note(text string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	_, _ = fmt.Fprintln(v.w, text)
+}
 
 func (v *plainView) frame(f demoFrame) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	if f.elapsed-v.last < time.Second {
 		return
 	}
@@ -58,18 +66,22 @@ const (
 type terminalView struct {
 	w     io.Writer
 	width int
-	notes []string
+	mu    sync.Mutex
 	drawn bool
 }
 
+// note is for what comes before the first picture, which shows everything else.
 func (v *terminalView) note(text string) {
-	v.notes = append(v.notes, text)
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	if !v.drawn {
 		_, _ = fmt.Fprintln(v.w, text)
 	}
 }
 
 func (v *terminalView) frame(f demoFrame) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	start := ansiHome
 	if !v.drawn {
 		start = ansiClear + ansiHome
