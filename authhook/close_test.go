@@ -183,7 +183,7 @@ func TestW2_AWillIsJudgedAgainWhenTheSessionIsTakenOverWithFewerRights(t *testin
 // TestABusyClientLearnsWhyItIsClosed has the server close a connection on which the client is still sending.
 func TestABusyClientLearnsWhyItIsClosed(t *testing.T) {
 	t.Parallel()
-	g := openGate(t)
+	g := openGate(t, func(s *settings) { s.CloseGrace = patience })
 	for range 20 {
 		w := g.enter(t, 5, "sensor-1", g.token(t, "sensor-1", "pub:a"))
 		sending := make(chan struct{})

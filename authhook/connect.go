@@ -56,8 +56,8 @@ func (h *Hook) OnConnectAuthenticate(cl *mqtt.Client, _ packets.Packet) bool {
 	return s != nil && !s.is(ended|offline)
 }
 
-// admit makes all checks of a CONNECT, in the order of design §6, and readies the session. The session is on the list of its client
-// before the client's status is asked for, so that whoever disables the client and then closes its sessions misses none.
+// admit makes all checks of a CONNECT and readies the session. The session is on the list of its client before the client's status is
+// asked for, so that whoever disables the client and then closes its sessions misses none.
 func (h *Hook) admit(cl *mqtt.Client, pk packets.Packet) *refusal {
 	ctx, cancel := context.WithTimeout(h.ctx, h.cfg.VerifyTimeout)
 	defer cancel()

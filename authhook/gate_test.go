@@ -72,6 +72,7 @@ func openGate(tb testing.TB, change ...func(*settings)) *gate {
 	s := settings{options: mqtt.Options{Logger: logger, InlineClient: true}}
 	s.Config = authhook.Config{
 		Verifier: newVerifier(tb, g.clock.Now), Clients: g.clients, Observer: g.events.add, Logger: logger, Now: g.clock.Now,
+		CloseGrace: 150 * time.Millisecond, // a busy machine must not take the DISCONNECT from a client that waits for it
 	}
 	for _, c := range change {
 		c(&s)

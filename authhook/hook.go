@@ -71,7 +71,11 @@ type Config struct {
 	VerifyTimeout time.Duration
 	// MaxSubscriptions bounds the subscriptions of one session; zero is 1000.
 	MaxSubscriptions int
-	// Observer is told of every decision, on the goroutine that made it: it must not block. It may be nil.
+	// CloseGrace is how long an MQTT 5.0 client that is being closed has to take its DISCONNECT and to close the connection itself;
+	// zero is 75 ms. If the server closed it first, with something of the client's still unread, TCP would reset it and the
+	// DISCONNECT might be lost. From the first moment nothing else goes in or out.
+	CloseGrace time.Duration
+	// Observer is told of every decision, on the goroutine that made it: it must not block, and is called concurrently. It may be nil.
 	Observer func(Event)
 	// Logger is the server's own if nil.
 	Logger *slog.Logger
@@ -108,6 +112,7 @@ type Hook struct {
 const (
 	defaultVerifyTimeout    = 5 * time.Second
 	defaultMaxSubscriptions = 1000
+	defaultCloseGrace       = 75 * time.Millisecond
 )
 
 // New returns a hook for this server, to be added with server.AddHook(hook, nil) before it serves. Every fault of the configuration
@@ -121,6 +126,7 @@ func New(server *mqtt.Server, cfg Config) (*Hook, error) {
 	}
 	cfg.VerifyTimeout = cmp.Or(cfg.VerifyTimeout, defaultVerifyTimeout)
 	cfg.MaxSubscriptions = cmp.Or(cfg.MaxSubscriptions, defaultMaxSubscriptions)
+	cfg.CloseGrace = cmp.Or(cfg.CloseGrace, defaultCloseGrace)
 	h := &Hook{
 		server: server, cfg: cfg, log: cmp.Or(cfg.Logger, server.Log),
 		live:  registry{byClient: make(map[string]map[*session]struct{}), byMQTTID: make(map[string][]*session)},
@@ -142,6 +148,7 @@ func faults(server *mqtt.Server, cfg Config) []error {
 	fault(cfg.OnDenied != Drop && cfg.OnDenied != Disconnect, "config: OnDenied is neither Drop nor Disconnect")
 	fault(cfg.Leeway < 0, "config: Leeway is negative")
 	fault(cfg.VerifyTimeout < 0, "config: VerifyTimeout is negative")
+	fault(cfg.CloseGrace < 0, "config: CloseGrace is negative")
 	fault(cfg.MaxSubscriptions < 0, "config: MaxSubscriptions is negative")
 	return found
 }

@@ -8,16 +8,11 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 )
 
-const (
-	// closeGrace is how long a client is given to take its DISCONNECT and to close the connection itself. If the server closed it
-	// first, with something of the client's still unread, TCP would reset it and the DISCONNECT might be lost.
-	closeGrace = 75 * time.Millisecond
-	// closersAtOnce is how many connections are closed at the same time.
-	closersAtOnce = 64
-)
+// closersAtOnce is how many connections are closed at the same time.
+const closersAtOnce = 64
 
 // kick ends the connection, and reports whether it was not being ended already. From its first moment nothing goes in or out any
-// more but, to an MQTT 5.0 client, a DISCONNECT with this code (§3.14). The connection is closed within closeGrace, whatever the
+// more but, to an MQTT 5.0 client, a DISCONNECT with this code (§3.14). The connection is closed within CloseGrace, whatever the
 // client does. mochi is left to find that out for itself: a client that mochi is told to stop can lose its will.
 func (s *session) kick(code packets.Code) bool {
 	if !s.dismiss(code) {
@@ -35,7 +30,7 @@ func (s *session) dismiss(code packets.Code) bool {
 		return false
 	}
 	if s.parts() {
-		time.AfterFunc(closeGrace, s.hangUp) // releases a writer that holds the lock, too
+		time.AfterFunc(s.hook.cfg.CloseGrace, s.hangUp) // releases a writer that holds the lock, too
 		<-s.welcome
 		s.sayGoodbye(code)
 	}

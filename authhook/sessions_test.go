@@ -345,3 +345,25 @@ func TestAClientFromBeforeTheHookGetsNothing(t *testing.T) {
 	w.send(t, message("a", 1, false))
 	w.expectClosed(t)
 }
+
+// TestOfTwoHooksOnOneServerNeitherActsForTheOther expects nothing to work: each hook refuses the sessions of the other.
+func TestOfTwoHooksOnOneServerNeitherActsForTheOther(t *testing.T) {
+	t.Parallel()
+	g := openGate(t)
+	second, err := authhook.New(g.server, authhook.Config{Verifier: newVerifier(t, g.clock.Now)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := g.server.AddHook(second, nil); err != nil {
+		t.Fatal(err)
+	}
+	w := g.dial(t, 5)
+	w.send(t, connectPacket(5, "sensor-1", g.token(t, "sensor-1", "pub:a")))
+	w.send(t, message("a", 0, false))
+	for {
+		if _, err := w.read(); err != nil {
+			break
+		}
+	}
+	g.expectNothingHeard(t)
+}
