@@ -12,20 +12,20 @@ import (
 	"time"
 
 	"github.com/boomgate/boomgate/provisioning"
+	"github.com/boomgate/boomgate/provisioning/storetest"
 )
 
-// sightingStore is as much of a store as a recorder needs: it keeps the clocks of
-// its clients, and fails or waits if told to.
+// sightingStore counts the sets that it takes, and fails or waits if told to.
 type sightingStore struct {
+	provisioning.Store
 	mu      sync.Mutex
-	clients map[string]*provisioning.Client
 	err     error
 	hold    chan struct{} // closed to let writes go on; nil holds none
 	sets    int
 	largest int
 }
 
-func (s *sightingStore) Apply(_ context.Context, set provisioning.ChangeSet) error {
+func (s *sightingStore) Apply(ctx context.Context, set provisioning.ChangeSet) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.hold != nil {
@@ -36,12 +36,7 @@ func (s *sightingStore) Apply(_ context.Context, set provisioning.ChangeSet) err
 	}
 	s.sets++
 	s.largest = max(s.largest, len(set.Seen))
-	for _, sighting := range set.Seen {
-		if c := s.clients[sighting.ClientID]; c != nil {
-			c.See(sighting)
-		}
-	}
-	return nil
+	return s.Store.Apply(ctx, set)
 }
 
 func (s *sightingStore) fail(err error) {
@@ -56,15 +51,8 @@ func (s *sightingStore) count() int {
 	return s.sets
 }
 
-// client returns a copy of a client as the store has it.
-func (s *sightingStore) client(id string) *provisioning.Client {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.clients[id].Clone()
-}
-
-// recording is a recorder that runs inside a bubble of synctest, on a store with
-// clients "c0", "c1" and so on.
+// recording is a recorder that runs inside a bubble of synctest, on a store in
+// memory with clients "c0", "c1" and so on.
 type recording struct {
 	*provisioning.Recorder
 	store *sightingStore
@@ -74,11 +62,14 @@ type recording struct {
 
 func startRecorder(tb testing.TB, clients, limit int) *recording {
 	tb.Helper()
-	r := &recording{store: &sightingStore{clients: map[string]*provisioning.Client{}}, log: &strings.Builder{}}
+	r := &recording{store: &sightingStore{Store: storetest.NewMemory()}, log: &strings.Builder{}}
+	var set provisioning.ChangeSet
 	for i := range clients {
-		id := fmt.Sprint("c", i)
-		r.store.clients[id] = &provisioning.Client{ID: id, Secrets: []provisioning.Secret{{ID: "old"}, {ID: "new"}}}
+		set.Clients = append(set.Clients, provisioning.ClientChange{Client: &provisioning.Client{
+			ID: fmt.Sprint("c", i), Version: 1, Secrets: []provisioning.Secret{{ID: "old"}, {ID: "new"}},
+		}})
 	}
+	wantNoError(tb, r.store.Store.Apply(tb.Context(), set))
 	var err error
 	r.Recorder, err = provisioning.NewRecorder(provisioning.RecorderConfig{
 		Store: r.store, Limit: limit, Logger: slog.New(slog.NewTextHandler(&lockedWriter{w: r.log}, nil)),
@@ -94,6 +85,14 @@ func startRecorder(tb testing.TB, clients, limit int) *recording {
 		return <-ended
 	}
 	return r
+}
+
+// client returns a client as the store has it.
+func (r *recording) client(tb testing.TB, id string) *provisioning.Client {
+	tb.Helper()
+	c, err := r.store.Client(context.Background(), id)
+	wantNoError(tb, err)
+	return c
 }
 
 // pass lets time go by until the recorder waits again.
@@ -128,13 +127,13 @@ func TestARecorderWritesTheLatestOfEachClientInOneSet(t *testing.T) {
 			t.Fatalf("%d sets were written before the interval was over", n)
 		}
 		pass(time.Millisecond)
-		c := r.store.client("c0")
+		c := r.client(t, "c0")
 		if !c.LastMessageAt.Equal(epoch.Add(59*time.Second)) || !c.LastConnectedAt.Equal(epoch.Add(59*time.Second-time.Hour)) ||
 			!c.LastTokenAt.Equal(epoch.Add(2*time.Second)) || !c.Secrets[0].LastUsedAt.Equal(epoch.Add(time.Second)) ||
 			!c.Secrets[1].LastUsedAt.Equal(epoch.Add(2*time.Second)) {
 			t.Errorf("got %+v", c)
 		}
-		if c := r.store.client("c1"); !c.LastMessageAt.IsZero() || !c.LastTokenAt.IsZero() {
+		if c := r.client(t, "c1"); !c.LastMessageAt.IsZero() || !c.LastTokenAt.IsZero() {
 			t.Errorf("a client that was not seen is %+v", c)
 		}
 		pass(10 * provisioning.DefaultRecorderInterval)
@@ -151,7 +150,7 @@ func TestARecorderWritesOnceMoreWhenItEnds(t *testing.T) {
 		r := startRecorder(t, 1, 0)
 		r.Message("c0", epoch)
 		wantNoError(t, r.stop())
-		if c := r.store.client("c0"); !c.LastMessageAt.Equal(epoch) {
+		if c := r.client(t, "c0"); !c.LastMessageAt.Equal(epoch) {
 			t.Errorf("got %+v", c)
 		}
 	})
@@ -176,7 +175,7 @@ func TestARecorderKeepsWhatAFailingStoreRefusesAndSaysSoOnce(t *testing.T) {
 			}
 			r.store.fail(nil)
 			pass(provisioning.DefaultRecorderInterval)
-			c := r.store.client("c0")
+			c := r.client(t, "c0")
 			if !c.LastMessageAt.Equal(base.Add(time.Minute)) || !c.LastConnectedAt.Equal(base) || !c.Secrets[1].LastUsedAt.Equal(base) {
 				t.Errorf("after the failures: %+v", c)
 			}
@@ -232,10 +231,10 @@ func TestARecorderDoesNotWaitForTheStore(t *testing.T) {
 		r.Token("c1", "new", epoch)
 		close(r.store.hold)
 		wantNoError(t, r.stop())
-		if c := r.store.client("c0"); !c.LastMessageAt.Equal(epoch.Add(time.Second)) {
+		if c := r.client(t, "c0"); !c.LastMessageAt.Equal(epoch.Add(time.Second)) {
 			t.Errorf("what was seen during the write is lost: %+v", c)
 		}
-		if c := r.store.client("c1"); !c.LastTokenAt.Equal(epoch) {
+		if c := r.client(t, "c1"); !c.LastTokenAt.Equal(epoch) {
 			t.Errorf("who was seen during the write is lost: %+v", c)
 		}
 	})
@@ -261,11 +260,11 @@ func TestARecorderTakesSightingsFromManyAtOnce(t *testing.T) {
 		wg.Wait()
 		wantNoError(t, r.stop())
 		for worker := range workers {
-			if c := r.store.client(fmt.Sprint("c", worker)); !c.LastConnectedAt.Equal(epoch.Add((each - 1) * time.Second)) {
+			if c := r.client(t, fmt.Sprint("c", worker)); !c.LastConnectedAt.Equal(epoch.Add((each - 1) * time.Second)) {
 				t.Errorf("client %d was last connected at %v", worker, c.LastConnectedAt)
 			}
 		}
-		if c := r.store.client("c0"); !c.LastMessageAt.Equal(epoch.Add((each - 1) * time.Second)) {
+		if c := r.client(t, "c0"); !c.LastMessageAt.Equal(epoch.Add((each - 1) * time.Second)) {
 			t.Errorf("the last message was at %v", c.LastMessageAt)
 		}
 	})
@@ -275,7 +274,7 @@ func TestARecorderNeedsAStoreAndALogger(t *testing.T) {
 	t.Parallel()
 	for name, cfg := range map[string]provisioning.RecorderConfig{
 		"store":  {Logger: slog.New(slog.DiscardHandler)},
-		"logger": {Store: &sightingStore{}},
+		"logger": {Store: storetest.NewMemory()},
 	} {
 		if _, err := provisioning.NewRecorder(cfg); err == nil {
 			t.Errorf("there is a recorder without a %s", name)
@@ -289,7 +288,7 @@ func BenchmarkRecorder(b *testing.B) {
 	newRecorder := func(b *testing.B) *provisioning.Recorder {
 		b.Helper()
 		r, err := provisioning.NewRecorder(provisioning.RecorderConfig{
-			Store: &sightingStore{}, Logger: slog.New(slog.DiscardHandler),
+			Store: storetest.NewMemory(), Logger: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {
 			b.Fatal(err)

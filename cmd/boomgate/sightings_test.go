@@ -1,7 +1,13 @@
 package main
 
 import (
+	"bufio"
+	"context"
+	"fmt"
 	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
 	"testing"
 	"time"
 
@@ -72,6 +78,58 @@ func act(tb testing.TB, p *Program, cred Credential) {
 	defer client.Disconnect(0)
 	if err := settle(client.Publish("parking/v1/north/"+cred.ClientID+"/state", 1, true, "{}")); err != nil {
 		tb.Fatal(err)
+	}
+}
+
+func TestATokenThatIsIssuedWhileTheProgramStopsIsInTheRegistry(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(t)
+	p, err := openProgram(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- p.Run(ctx) }()
+	sensor, cred := createSensor(t, p)
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(t.Context(), "tcp", p.listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {cred.ClientID}, "client_secret": {cred.ClientSecret}}.Encode()
+	answers := bufio.NewReader(conn)
+	fmt.Fprintf(conn, "POST /oauth/token HTTP/1.1\r\nHost: gate\r\nContent-Type: application/x-www-form-urlencoded\r\n"+
+		"Content-Length: %d\r\nExpect: 100-continue\r\n\r\n", len(form))
+	wantStatus(t, answers, http.StatusContinue) // the request is being served now
+	stop()
+	for err == nil { // until the listener is closed
+		var other net.Conn
+		if other, err = dialer.DialContext(t.Context(), "tcp", p.listener.Addr().String()); err == nil {
+			_ = other.Close()
+		}
+	}
+	fmt.Fprint(conn, form)
+	wantStatus(t, answers, http.StatusOK)
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	got, err := startProgram(t, cfg).registry.Client(t.Context(), sensor.ID)
+	if err != nil || got.LastTokenAt.IsZero() {
+		t.Errorf("the last token is of %v, error %v", got.LastTokenAt, err)
+	}
+}
+
+func wantStatus(tb testing.TB, r *bufio.Reader, want int) {
+	tb.Helper()
+	resp, err := http.ReadResponse(r, nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode != want {
+		tb.Fatalf("the answer is %s, want %d", resp.Status, want)
 	}
 }
 
