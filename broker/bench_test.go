@@ -46,11 +46,21 @@ func plain(b *testing.B, addr, id string, options ...with) *raw {
 
 // BenchmarkDeliver measures a message from one client to another; up to 64 are on their way.
 func BenchmarkDeliver(b *testing.B) {
+	benchmarkDeliver(b)
+}
+
+// BenchmarkDeliverToSession is the same to a session that outlives its connection: with a store every message of QoS 1 is kept.
+func BenchmarkDeliverToSession(b *testing.B) {
+	benchmarkDeliver(b, kept)
+}
+
+func benchmarkDeliver(b *testing.B, readerOptions ...with) {
+	b.Helper()
 	for _, qos := range []byte{0, 1} {
 		b.Run(fmt.Sprint("QoS", qos), func(b *testing.B) {
 			brokers(b, func(b *testing.B, addr string) {
 				b.Helper()
-				reader, writer := plain(b, addr, "reader"), plain(b, addr, "writer")
+				reader, writer := plain(b, addr, "reader", readerOptions...), plain(b, addr, "writer")
 				reader.subscribe("bench", qos)
 				deliver(b, reader, writer, qos)
 			})

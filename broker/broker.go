@@ -78,7 +78,7 @@ func Open(ctx context.Context, cfg Config) (_ *Broker, err error) {
 		dropped: rate.Sometimes{Interval: reportEvery},
 		closing: make(chan struct{}), ready: make(chan struct{}), stopped: make(chan struct{}),
 	}
-	b.upkeep = &upkeep{broker: b}
+	b.upkeep = &upkeep{broker: b, full: rate.Sometimes{Interval: reportEvery}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, b.Close())
@@ -267,8 +267,8 @@ func (b *Broker) shutdown() error {
 	for _, l := range b.listeners {
 		_ = l.Close()
 	}
-	patience := time.NewTimer(b.limits.ShutdownTimeout)
-	defer patience.Stop()
+	patience, cancel := context.WithTimeout(context.Background(), b.limits.ShutdownTimeout)
+	defer cancel()
 	for _, p := range b.serving.stop() {
 		if p.established.Load() {
 			p.kick(packets.ErrServerShuttingDown)
@@ -278,7 +278,7 @@ func (b *Broker) shutdown() error {
 	}
 	select {
 	case <-b.serving.idle:
-	case <-patience.C:
+	case <-patience.Done():
 		b.log.Warn("connections do not end; the broker stops without them", keySessions, len(b.serving.stop()))
 	}
 	// mochi waits for its clients without a bound; a hook that hangs must not hang the stop.
@@ -287,7 +287,7 @@ func (b *Broker) shutdown() error {
 	var err error
 	select {
 	case err = <-closed:
-	case <-patience.C:
+	case <-patience.Done():
 	}
 	if b.keeper.store != nil {
 		err = errors.Join(err, b.keeper.store.close())

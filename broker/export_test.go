@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 
+	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
 )
 
@@ -52,4 +53,10 @@ func (g Gate) Enter(ctx context.Context, remote string, evict func()) (answered,
 		return nil, nil, err
 	}
 	return t.answered, t.leave, nil
+}
+
+// ExpireLate does what mochi does when it finds a session expired whose client has just returned.
+func (b *Broker) ExpireLate(old *mqtt.Client) {
+	(&hook{broker: b}).OnClientExpired(old)
+	b.server.Clients.Delete(old.ID)
 }

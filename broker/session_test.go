@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -227,4 +228,33 @@ func TestDisconnectCannotRaiseTheExpiryAboveTheLimit(t *testing.T) {
 		_, there := r.Server().Clients.Get("greedy")
 		return !there
 	})
+}
+
+func TestAClientThatReturnsInTheMomentOfItsExpiryIsNotLost(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	c, _ := r.connect("c", v5, kept)
+	c.subscribe("a", 1)
+	c.disconnect()
+	old, _ := r.Server().Clients.Get("c")
+	again, _ := r.connect("c", v5, kept)
+	r.ExpireLate(old)
+	eventually(t, "mochi knows the client again", func() bool {
+		cl, ok := r.Server().Clients.Get("c")
+		return ok && cl != old
+	})
+	must(t, r.Publish(t.Context(), "a", []byte("x"), 1, false))
+	again.expectMessage("x")
+}
+
+func TestTheOperatorIsToldOfMessagesWithoutRoom(t *testing.T) {
+	t.Parallel()
+	r := start(t, limits(broker.Limits{MaxInflight: 2}))
+	c, _ := r.connect("c", kept)
+	c.subscribe("a", 1)
+	c.disconnect()
+	for range 5 {
+		must(t, r.Publish(t.Context(), "a", []byte("x"), 1, false))
+	}
+	eventually(t, "the log says so", func() bool { return strings.Contains(r.log.String(), "too many unacknowledged") })
 }

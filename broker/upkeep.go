@@ -3,9 +3,11 @@ package broker
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
+	"golang.org/x/time/rate"
 )
 
 const (
@@ -16,6 +18,8 @@ const (
 // upkeep does what is due from time to time.
 type upkeep struct {
 	broker *Broker
+	full   rate.Sometimes // what may be logged of messages without room
+	lost   int64          // messages without room, as last logged
 
 	mu      sync.Mutex
 	doubted []*peer           // connections that mochi may have lost sight of
@@ -54,6 +58,7 @@ func (u *upkeep) run(ctx context.Context) {
 			return
 		case <-tick.C:
 			u.once()
+			u.report()
 		case <-collect.C:
 			if u.broker.keeper.store != nil {
 				u.broker.keeper.store.collect(ctx)
@@ -90,6 +95,18 @@ func (u *upkeep) once() {
 			u.broker.server.Clients.Delete(s.client.ID)
 		}
 	}
+}
+
+// report tells the operator, now and then, that sessions hold more than they may.
+func (u *upkeep) report() {
+	lost := atomic.LoadInt64(&u.broker.server.Info.InflightDropped)
+	if lost == u.lost {
+		return
+	}
+	u.full.Do(func() {
+		u.broker.log.Warn("messages are dropped: sessions have too many unacknowledged", keyDropped, lost-u.lost)
+		u.lost = lost
+	})
 }
 
 // readd puts a live connection back into mochi's table.

@@ -41,9 +41,9 @@ func (b *Broker) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 		Subprotocols:   []string{subprotocol},
 		OriginPatterns: b.cfg.Origins,
 	})
-	if err != nil { // and answered: 403 for a foreign origin, 4xx for what is no WebSocket
+	if err != nil { // it quotes the client's headers; and it is answered: 403 for a foreign origin, 4xx for what is no WebSocket
 		ticket.leave()
-		b.log.Debug("a WebSocket was refused", keyRemote, r.RemoteAddr, keyError, err)
+		b.log.Debug("a WebSocket was refused", keyRemote, r.RemoteAddr)
 		return
 	}
 	// The request's context ends with this function; so does the connection.
