@@ -157,6 +157,34 @@ func TestA5_AWildcardReachesNoTopicThatBeginsWithADollar(t *testing.T) {
 	})
 }
 
+func TestA5_AReservedTopicIsNobodysWhateverTheToken(t *testing.T) {
+	t.Parallel()
+	s, f := startForging(t)
+	genuine := s.token(s.service("wide", "pub:a"))
+	reserved := []string{"$SYS/x", "$sys/x", "$Sys", "$SYSTEM/x", "$share/g/a", "$SHARE/g/a", "$share"}
+	scopes := []string{"pub:a", "pub:$SYS/#", "pub:$sys/#", "pub:$share/#", "pub:$SHARE/+/a", "sub:$share/g/#", "sub:$SHARE/g/#"}
+	for _, topic := range reserved {
+		scopes = append(scopes, "pub:"+topic)
+	}
+	token := f.alter(genuine, claims{"scope": nil, "scp": scopes})
+	w := enter(t, s, 5, hello{id: "wide", password: token})
+	for _, topic := range reserved {
+		if code := w.publish(message{topic: topic, payload: "x", qos: 1}); code != 0x87 {
+			t.Errorf("PUBLISH to %s: 0x%02x", topic, code)
+		}
+		will := &message{topic: topic, payload: "x"}
+		expectRefused(t, s, 5, hello{id: "wide:will", password: token, will: will}, notAuthorized, "will-outside-grants")
+	}
+	for _, filter := range []string{"$share/g/a", "$share/g/#", "$SHARE/g/b"} {
+		if code := w.subscribe(0, filter)[0]; !isDenied(code) {
+			t.Errorf("SUBSCRIBE %s: 0x%02x", filter, code)
+		}
+	}
+	if code := w.publish(message{topic: "a", qos: 1}); code != 0 {
+		t.Errorf("the token's good scope: 0x%02x", code)
+	}
+}
+
 func TestA9_LimitsOfAGrantAreKept(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)

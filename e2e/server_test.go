@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -371,7 +372,10 @@ func (l *logBuffer) lines(texts ...string) []string {
 	return found
 }
 
-// expectSound wants no crash and no data race in the log, whatever the test was about.
+// secretText matches what no log may hold: a token, or a client's secret.
+var secretText = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}|bg_[0-9A-Za-z]{40,}`)
+
+// expectSound wants no crash, no data race and no secret in the log, whatever the test was about.
 func (l *logBuffer) expectSound(tb testing.TB) {
 	tb.Helper()
 	text := l.String()
@@ -379,5 +383,8 @@ func (l *logBuffer) expectSound(tb testing.TB) {
 		if strings.Contains("\n"+text, sign) {
 			tb.Errorf("the server's log holds %q:\n%s", strings.TrimSpace(sign), text)
 		}
+	}
+	if secret := secretText.FindString(text); secret != "" {
+		tb.Errorf("the server's log holds the secret %.12s…", secret)
 	}
 }
