@@ -161,8 +161,7 @@ func (w *wire) ping() {
 	w.expect(typePingresp)
 }
 
-// subscribe asks for filters in one packet and returns the answer for each, when the retained
-// messages are on their way.
+// subscribe asks for filters in one packet and returns the answer for each.
 func (w *wire) subscribe(qos byte, filters ...string) []byte {
 	w.tb.Helper()
 	w.lastID++
@@ -171,7 +170,6 @@ func (w *wire) subscribe(qos byte, filters ...string) []byte {
 	if ack.id != w.lastID || len(ack.codes) != len(filters) {
 		w.tb.Fatalf("SUBACK % x for packet %d; want %d codes for packet %d", ack.codes, ack.id, len(filters), w.lastID)
 	}
-	w.ping()
 	return ack.codes
 }
 
