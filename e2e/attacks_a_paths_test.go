@@ -129,12 +129,7 @@ func TestA7_AliasesThatTheServerSetsNameTheRightTopics(t *testing.T) {
 	w.publish(message{topic: "a/not/granted", qos: 1})
 	known := map[uint32]string{}
 	for i, topic := range want {
-		var p packet
-		if len(w.early) > 0 {
-			p, w.early = w.early[0], w.early[1:]
-		} else {
-			p = w.expect(typePublish)
-		}
+		p := w.next()
 		alias, has := p.props.number[propTopicAlias]
 		switch {
 		case has && (alias == 0 || alias > 3):

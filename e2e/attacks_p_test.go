@@ -264,7 +264,7 @@ func TestP1_APanicIsContainedAndTheWillIsSent(t *testing.T) {
 		watch.publish(message{topic: "rogue/inbox", payload: "queued", qos: 1})
 		watch.until("rogue/inbox")
 		w = resume(t, s, 5, h, true) // the session is as if the network had failed
-		if p := w.expect(typePublish); p.topic != "rogue/inbox" {
+		if p := w.next(); p.topic != "rogue/inbox" {
 			t.Errorf("%+v came", p)
 		}
 		w.leave()

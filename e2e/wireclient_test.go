@@ -161,7 +161,8 @@ func (w *wire) ping() {
 	w.expect(typePingresp)
 }
 
-// subscribe asks for filters in one packet and returns the answer for each.
+// subscribe asks for filters in one packet and returns the answer for each, when the retained
+// messages are here, too.
 func (w *wire) subscribe(qos byte, filters ...string) []byte {
 	w.tb.Helper()
 	w.lastID++
@@ -170,6 +171,7 @@ func (w *wire) subscribe(qos byte, filters ...string) []byte {
 	if ack.id != w.lastID || len(ack.codes) != len(filters) {
 		w.tb.Fatalf("SUBACK % x for packet %d; want %d codes for packet %d", ack.codes, ack.id, len(filters), w.lastID)
 	}
+	w.ping() // answered after the retained messages; without it, messages of others may overtake them
 	return ack.codes
 }
 
@@ -197,12 +199,23 @@ func (w *wire) until(marker string) []packet {
 	before := w.early
 	w.early = nil
 	for {
-		p := w.expect(typePublish)
+		p := w.next()
 		if p.topic == marker {
 			return before
 		}
 		before = append(before, p)
 	}
+}
+
+// next returns the next message.
+func (w *wire) next() packet {
+	w.tb.Helper()
+	if len(w.early) > 0 {
+		p := w.early[0]
+		w.early = w.early[1:]
+		return p
+	}
+	return w.expect(typePublish)
 }
 
 // expectTopics wants exactly these topics, in this order, before the marker.
