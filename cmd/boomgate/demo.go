@@ -168,7 +168,17 @@ func (d *demo) show(ctx context.Context) error {
 	group.Go(func() error { return d.fleet.Run(ctx) })
 	group.Go(func() error { return d.intruder.run(ctx) })
 	group.Go(func() error { d.draw(ctx); return nil })
-	return group.Wait()
+	err := group.Wait()
+	d.hearTheRest(context.WithoutCancel(ctx))
+	return err
+}
+
+// hearTheRest gives the board a moment for what the sensors said last.
+func (d *demo) hearTheRest(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	for d.lot.counts(time.Now()).messages < d.fleet.Stats().Published && pause(ctx, frameEvery/4) {
+	}
 }
 
 // prepare provisions a device for every space and a service that reads along.
