@@ -8,12 +8,17 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 )
 
-// closersAtOnce is how many connections are closed at the same time.
-const closersAtOnce = 64
+const (
+	// goodbyeTimeout bounds the writing of a DISCONNECT to a client that does not read.
+	goodbyeTimeout = 500 * time.Millisecond
+	// closersAtOnce is how many connections are closed at the same time.
+	closersAtOnce = 64
+)
 
 // kick ends the connection, and reports whether it was not being ended already. From its first moment nothing goes in or out any
-// more but, to an MQTT 5.0 client, a DISCONNECT with this code (§3.14). The connection is closed within CloseGrace, whatever the
-// client does. mochi is left to find that out for itself: a client that mochi is told to stop can lose its will.
+// more but, to an MQTT 5.0 client, a DISCONNECT with this code (§3.14). The connection is closed CloseGrace after that, and after
+// goodbyeTimeout if the client does not read. mochi is left to find that out for itself: a client that mochi is told to stop can lose
+// its will.
 func (s *session) kick(code packets.Code) bool {
 	if !s.dismiss(code) {
 		return false
@@ -30,9 +35,10 @@ func (s *session) dismiss(code packets.Code) bool {
 		return false
 	}
 	if s.parts() {
-		time.AfterFunc(s.hook.cfg.CloseGrace, s.hangUp) // releases a writer that holds the lock, too
+		end := time.AfterFunc(goodbyeTimeout, s.hangUp) // releases a writer that holds the lock, too
 		<-s.welcome
 		s.sayGoodbye(code)
+		end.Reset(s.hook.cfg.CloseGrace)
 	}
 	return true
 }
