@@ -35,6 +35,8 @@ var imports = map[string][]string{
 	"device-sim":               {"device-sim/parking"},
 	"device-sim/parking":       {},
 	"e2e":                      {},
+	"e2e/attacks":              {},
+	"e2e/harness":              {"provisioning", "provisioning/badgerstore"}, // a key of the server, to forge with
 	"provisioning":             {},
 	"provisioning/badgerstore": {"provisioning", badger},
 	"provisioning/fleetapi":    {"provisioning"},
@@ -45,8 +47,9 @@ var imports = map[string][]string{
 
 // testImports adds what the tests of a package may import beside what the package itself may.
 var testImports = map[string][]string{
-	"device-sim":               {mochi},                                      // a small gateway to knock at
-	"e2e":                      {"provisioning", "provisioning/badgerstore"}, // a key of the server, to forge with
+	"device-sim":               {mochi}, // a small gateway to knock at
+	"e2e":                      {"e2e/harness"},
+	"e2e/attacks":              {"e2e/harness"},
 	"provisioning":             {"provisioning/badgerstore", "provisioning/storetest", "authhook/topicacl"},
 	"provisioning/badgerstore": {"provisioning/storetest"},
 	"provisioning/fleetapi":    {"provisioning/badgerstore", "authhook/topicacl"},

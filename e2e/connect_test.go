@@ -4,160 +4,164 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/boomgate/boomgate/e2e/harness"
 )
 
 // Design §6, CONNECT: who is let in, and what is said to whom of those who are not.
 
 func TestATokenInThePasswordLetsAClientIn(t *testing.T) {
 	t.Parallel()
-	s := startServer(t)
-	c := s.service("meter", "pub:meter/#", "sub:meter/#")
-	token := s.token(c)
-	eachClient(t, func(t *testing.T, _ byte, connect connectFunc) {
+	s := harness.StartServer(t)
+	c := s.Service("meter", "pub:meter/#", "sub:meter/#")
+	token := s.Token(c)
+	harness.EachClient(t, func(t *testing.T, _ byte, connect harness.ConnectFunc) {
 		for _, user := range []string{"", "meter", "anything at all"} {
-			d := mustConnect(t, connect, s.tcp(), hello{id: "meter", user: user, password: token})
-			if code := d.subscribe(1, "meter/#"); code != 1 {
+			d := harness.MustConnect(t, connect, s.TCP(), harness.Hello{ID: "meter", User: user, Password: token})
+			if code := d.Subscribe(1, "meter/#"); code != 1 {
 				t.Errorf("user name %q: SUBACK 0x%02x, want 1", user, code)
 			}
-			if code := d.publish(message{topic: "meter/power", payload: "7", qos: 1}); code != 0 {
+			if code := d.Publish(harness.Message{Topic: "meter/power", Payload: "7", QoS: 1}); code != 0 {
 				t.Errorf("user name %q: PUBACK 0x%02x, want success", user, code)
 			}
-			d.until("meter/power")
-			d.leave()
+			d.Until("meter/power")
+			d.Leave()
 		}
 	})
 }
 
 func TestATokenMayComeAsAuthenticationData(t *testing.T) {
 	t.Parallel()
-	s := startServer(t)
-	token := s.token(s.service("meter", "pub:meter/#"))
+	s := harness.StartServer(t)
+	token := s.Token(s.Service("meter", "pub:meter/#"))
 	for _, method := range []string{"OAUTH2-JWT", "CUSTOM-JWT"} {
-		for what, h := range map[string]hello{
-			"data":     {id: "meter", method: method, data: token},
-			"password": {id: "meter", method: method, password: token},
-			"both":     {id: "meter", method: method, data: token, password: "not a token"},
+		for what, h := range map[string]harness.Hello{
+			"data":     {ID: "meter", Method: method, Data: token},
+			"password": {ID: "meter", Method: method, Password: token},
+			"both":     {ID: "meter", Method: method, Data: token, Password: "not a token"},
 		} {
-			d := mustConnect(t, connectPaho5, s.tcp(), h)
-			if p5, ok := d.(*paho5); !ok || p5.ack.Properties.AuthMethod != method {
+			d := harness.MustConnect(t, harness.ConnectPaho5, s.TCP(), h)
+			if p5, ok := d.(*harness.Paho5); !ok || p5.Ack.Properties.AuthMethod != method {
 				t.Errorf("%s with the token as %s: CONNACK does not name the method", method, what)
 			}
-			d.leave()
+			d.Leave()
 		}
 	}
-	for what, h := range map[string]hello{
-		"another method":       {method: "SCRAM-SHA-1", data: token},
-		"another letter case":  {method: "oauth2-jwt", data: token},
-		"a token beside it":    {method: "GS2-KRB5", password: token},
-		"data without method":  {data: token},
-		"data and no method":   {data: token, password: token},
-		"a bad token":          {method: "OAUTH2-JWT", data: token + "x"},
-		"nothing":              {method: "OAUTH2-JWT"},
-		"bad data, good token": {method: "OAUTH2-JWT", data: "x", password: token},
+	for what, h := range map[string]harness.Hello{
+		"another method":       {Method: "SCRAM-SHA-1", Data: token},
+		"another letter case":  {Method: "oauth2-jwt", Data: token},
+		"a token beside it":    {Method: "GS2-KRB5", Password: token},
+		"data without method":  {Data: token},
+		"data and no method":   {Data: token, Password: token},
+		"a bad token":          {Method: "OAUTH2-JWT", Data: token + "x"},
+		"nothing":              {Method: "OAUTH2-JWT"},
+		"bad data, good token": {Method: "OAUTH2-JWT", Data: "x", Password: token},
 	} {
-		want, rule := badMethod, "authentication-method"
+		want, rule := harness.BadMethod, "authentication-method"
 		switch {
-		case h.method == "":
-			want = protocolError
-		case h.method == "OAUTH2-JWT" && h.data == "":
-			want, rule = badToken, "no-token"
-		case h.method == "OAUTH2-JWT":
-			want, rule = badToken, "token-malformed"
+		case h.Method == "":
+			want = harness.ProtocolError
+		case h.Method == "OAUTH2-JWT" && h.Data == "":
+			want, rule = harness.BadToken, "no-token"
+		case h.Method == "OAUTH2-JWT":
+			want, rule = harness.BadToken, "token-malformed"
 		}
-		h.id = "meter"
-		t.Run(what, func(t *testing.T) { expectRefused(t, s.in(t), 5, h, want, rule) })
+		h.ID = "meter"
+		t.Run(what, func(t *testing.T) { harness.ExpectRefused(t, s.In(t), 5, h, want, rule) })
 	}
 }
 
 func TestAnMQTTClientIDBelongsToItsClient(t *testing.T) {
 	t.Parallel()
-	s := startServer(t)
-	meter := s.token(s.service("meter"))
-	tester := s.token(s.create("services", "--id", "tester", "--scope", "pub:tester/#", "--mqtt-client-id", "*"))
-	gateway := s.token(s.create("services", "--id", "gateway", "--scope", "pub:gateway/#", "--mqtt-client-id", "gw-*", "--mqtt-client-id", "*-spare"))
-	eachClient(t, func(t *testing.T, version byte, connect connectFunc) {
-		for _, h := range []hello{
-			{id: "meter", password: meter},
-			{id: "meter:1", password: meter},
-			{id: "meter:eu:west-1", password: meter},
-			{id: "tester", password: tester},
-			{id: "what ever/you+like#", password: tester},
-			{id: "gw-7", password: gateway},
-			{id: "eu-spare", password: gateway},
+	s := harness.StartServer(t)
+	meter := s.Token(s.Service("meter"))
+	tester := s.Token(s.Create("services", "--id", "tester", "--scope", "pub:tester/#", "--mqtt-client-id", "*"))
+	gateway := s.Token(s.Create("services", "--id", "gateway", "--scope", "pub:gateway/#", "--mqtt-client-id", "gw-*", "--mqtt-client-id", "*-spare"))
+	harness.EachClient(t, func(t *testing.T, version byte, connect harness.ConnectFunc) {
+		for _, h := range []harness.Hello{
+			{ID: "meter", Password: meter},
+			{ID: "meter:1", Password: meter},
+			{ID: "meter:eu:west-1", Password: meter},
+			{ID: "tester", Password: tester},
+			{ID: "what ever/you+like#", Password: tester},
+			{ID: "gw-7", Password: gateway},
+			{ID: "eu-spare", Password: gateway},
 		} {
-			mustConnect(t, connect, s.tcp(), h).leave()
+			harness.MustConnect(t, connect, s.TCP(), h).Leave()
 		}
-		for _, h := range []hello{
-			{id: "other", password: meter},
-			{id: "tester", password: meter},
-			{id: "meter:", password: meter},
-			{id: "meter2", password: meter},
-			{id: "mete", password: meter},
-			{id: "Meter", password: meter},
-			{id: "x:meter", password: meter},
-			{id: "gateway", password: gateway},
-			{id: "a-gw-7", password: gateway},
+		for _, h := range []harness.Hello{
+			{ID: "other", Password: meter},
+			{ID: "tester", Password: meter},
+			{ID: "meter:", Password: meter},
+			{ID: "meter2", Password: meter},
+			{ID: "mete", Password: meter},
+			{ID: "Meter", Password: meter},
+			{ID: "x:meter", Password: meter},
+			{ID: "gateway", Password: gateway},
+			{ID: "a-gw-7", Password: gateway},
 		} {
-			expectRefused(t, s.in(t), version, h, notAuthorized, "mqtt-client-id")
+			harness.ExpectRefused(t, s.In(t), version, h, harness.NotAuthorized, "mqtt-client-id")
 		}
-		expectRefused(t, s.in(t), version, hello{id: strings.Repeat("x", 300), password: tester}, badClientID, "mqtt-client-id")
+		harness.ExpectRefused(t, s.In(t), version, harness.Hello{ID: strings.Repeat("x", 300), Password: tester}, harness.BadClientID, "mqtt-client-id")
 	})
 }
 
 func TestAnEmptyMQTTClientIDGetsAnAssignedOne(t *testing.T) {
 	t.Parallel()
-	s := startServer(t)
-	meter := s.service("meter", "pub:meter/#", "sub:meter/#")
-	token := s.token(meter)
-	eachClient(t, func(t *testing.T, version byte, connect connectFunc) {
-		first := mustConnect(t, connect, s.tcp(), hello{password: token})
-		second := mustConnect(t, connect, s.tcp(), hello{password: token})
-		first.subscribe(0, "meter/x")
-		second.publish(message{topic: "meter/x"})
-		first.until("meter/x") // the second has not taken over the first
+	s := harness.StartServer(t)
+	meter := s.Service("meter", "pub:meter/#", "sub:meter/#")
+	token := s.Token(meter)
+	harness.EachClient(t, func(t *testing.T, version byte, connect harness.ConnectFunc) {
+		first := harness.MustConnect(t, connect, s.TCP(), harness.Hello{Password: token})
+		second := harness.MustConnect(t, connect, s.TCP(), harness.Hello{Password: token})
+		first.Subscribe(0, "meter/x")
+		second.Publish(harness.Message{Topic: "meter/x"})
+		first.Until("meter/x") // the second has not taken over the first
 		if version == 5 {
-			for _, d := range []device{first, second} {
-				if !strings.HasPrefix(d.assigned(), "meter:") {
-					t.Errorf("the server assigned %q, which is not the client's own", d.assigned())
+			for _, d := range []harness.Device{first, second} {
+				if !strings.HasPrefix(d.Assigned(), "meter:") {
+					t.Errorf("the server assigned %q, which is not the client's own", d.Assigned())
 				}
 			}
 		}
-		first.leave()
-		second.leave()
+		first.Leave()
+		second.Leave()
 	})
 }
 
 func TestARefusedDeviceLearnsACodeAndTheOperatorTheRule(t *testing.T) {
 	t.Parallel()
-	s := startServer(t)
-	meter := s.service("meter", "pub:meter/#")
-	off := s.service("off")
-	gone := s.service("gone")
-	token, offToken, goneToken := s.token(meter), s.token(off), s.token(gone)
-	s.disable(off.ClientID)
-	s.change(http.MethodDelete, "/v1/services/gone", nil)
-	fleetToken := s.operatorToken()
+	s := harness.StartServer(t)
+	meter := s.Service("meter", "pub:meter/#")
+	off := s.Service("off")
+	gone := s.Service("gone")
+	token, offToken, goneToken := s.Token(meter), s.Token(off), s.Token(gone)
+	s.Disable(off.ClientID)
+	s.Change(http.MethodDelete, "/v1/services/gone", nil)
+	fleetToken := s.OperatorToken()
 	for what, test := range map[string]struct {
-		hello hello
-		want  refusal
+		hello harness.Hello
+		want  harness.Refusal
 		rule  string
 	}{
-		"no password":         {hello{id: "meter", user: "meter"}, badToken, "no-token"},
-		"nonsense":            {hello{id: "meter", password: "let me in"}, badToken, "token-malformed"},
-		"the secret itself":   {hello{id: "meter", user: "meter", password: meter.ClientSecret}, badToken, "token-malformed"},
-		"a torn token":        {hello{id: "meter", password: token[:len(token)-2]}, badToken, "token-signature"},
-		"a fleet API token":   {hello{id: "root", password: fleetToken}, badToken, "token-audience"},
-		"a disabled client":   {hello{id: "off", password: offToken}, notAuthorized, "client-inactive"},
-		"a deleted client":    {hello{id: "gone", password: goneToken}, notAuthorized, "client-inactive"},
-		"another's client ID": {hello{id: "off", password: token}, notAuthorized, "mqtt-client-id"},
-		"a will not granted":  {hello{id: "meter", password: token, will: &message{topic: "off/state", payload: "x"}}, notAuthorized, "will-outside-grants"},
+		"no password":         {harness.Hello{ID: "meter", User: "meter"}, harness.BadToken, "no-token"},
+		"nonsense":            {harness.Hello{ID: "meter", Password: "let me in"}, harness.BadToken, "token-malformed"},
+		"the secret itself":   {harness.Hello{ID: "meter", User: "meter", Password: meter.ClientSecret}, harness.BadToken, "token-malformed"},
+		"a torn token":        {harness.Hello{ID: "meter", Password: token[:len(token)-2]}, harness.BadToken, "token-signature"},
+		"a fleet API token":   {harness.Hello{ID: "root", Password: fleetToken}, harness.BadToken, "token-audience"},
+		"a disabled client":   {harness.Hello{ID: "off", Password: offToken}, harness.NotAuthorized, "client-inactive"},
+		"a deleted client":    {harness.Hello{ID: "gone", Password: goneToken}, harness.NotAuthorized, "client-inactive"},
+		"another's client ID": {harness.Hello{ID: "off", Password: token}, harness.NotAuthorized, "mqtt-client-id"},
+		"a will not granted":  {harness.Hello{ID: "meter", Password: token, Will: &harness.Message{Topic: "off/state", Payload: "x"}}, harness.NotAuthorized, "will-outside-grants"},
 	} {
 		t.Run(what, func(t *testing.T) {
-			eachVersion(t, func(t *testing.T, version byte) { expectRefused(t, s.in(t), version, test.hello, test.want, test.rule) })
+			harness.EachVersion(t, func(t *testing.T, version byte) {
+				harness.ExpectRefused(t, s.In(t), version, test.hello, test.want, test.rule)
+			})
 		})
 	}
 	for _, secret := range []string{token, meter.ClientSecret, offToken, fleetToken} {
-		if strings.Contains(s.log.String(), secret[len(secret)-20:]) {
+		if strings.Contains(s.Log.String(), secret[len(secret)-20:]) {
 			t.Error("a token or a secret is in the log")
 		}
 	}
@@ -165,13 +169,13 @@ func TestARefusedDeviceLearnsACodeAndTheOperatorTheRule(t *testing.T) {
 
 func TestRealClientsSeeTheCodeOfARefusal(t *testing.T) {
 	t.Parallel()
-	s := startServer(t)
-	token := s.token(s.service("meter"))
-	eachClient(t, func(t *testing.T, version byte, connect connectFunc) {
-		if _, code := connect(t, s.tcp(), hello{id: "meter", password: token + "x"}); code != badToken.in(version) {
+	s := harness.StartServer(t)
+	token := s.Token(s.Service("meter"))
+	harness.EachClient(t, func(t *testing.T, version byte, connect harness.ConnectFunc) {
+		if _, code := connect(t, s.TCP(), harness.Hello{ID: "meter", Password: token + "x"}); code != harness.BadToken.In(version) {
 			t.Errorf("a bad token: 0x%02x", code)
 		}
-		if _, code := connect(t, s.tcp(), hello{id: "other", password: token}); code != notAuthorized.in(version) {
+		if _, code := connect(t, s.TCP(), harness.Hello{ID: "other", Password: token}); code != harness.NotAuthorized.In(version) {
 			t.Errorf("another's client ID: 0x%02x", code)
 		}
 	})
@@ -179,18 +183,18 @@ func TestRealClientsSeeTheCodeOfARefusal(t *testing.T) {
 
 func TestTheWillOfALostDeviceIsPublished(t *testing.T) {
 	t.Parallel()
-	s := startServer(t)
-	meter := s.token(s.service("meter", "pub:meter/$state"))
-	reader := s.token(s.service("reader", "sub:meter/#", "pub:meter/marker"))
-	eachVersion(t, func(t *testing.T, version byte) {
-		watch := enter(t, s, version, hello{id: "reader", password: reader})
-		watch.mustSubscribe(1, "meter/#")
-		will := &message{topic: "meter/$state", payload: "lost", qos: 1}
-		enter(t, s, version, hello{id: "meter", password: meter, will: will}).drop()
-		watch.until("meter/$state")
+	s := harness.StartServer(t)
+	meter := s.Token(s.Service("meter", "pub:meter/$state"))
+	reader := s.Token(s.Service("reader", "sub:meter/#", "pub:meter/marker"))
+	harness.EachVersion(t, func(t *testing.T, version byte) {
+		watch := harness.Enter(t, s, version, harness.Hello{ID: "reader", Password: reader})
+		watch.MustSubscribe(1, "meter/#")
+		will := &harness.Message{Topic: "meter/$state", Payload: "lost", QoS: 1}
+		harness.Enter(t, s, version, harness.Hello{ID: "meter", Password: meter, Will: will}).Drop()
+		watch.Until("meter/$state")
 
-		enter(t, s, version, hello{id: "meter", password: meter, will: will}).leave()
-		watch.publish(message{topic: "meter/marker", qos: 1})
-		watch.expectTopics("meter/marker")
+		harness.Enter(t, s, version, harness.Hello{ID: "meter", Password: meter, Will: will}).Leave()
+		watch.Publish(harness.Message{Topic: "meter/marker", QoS: 1})
+		watch.ExpectTopics("meter/marker")
 	})
 }

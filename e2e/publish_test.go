@@ -3,19 +3,21 @@ package e2e_test
 import (
 	"fmt"
 	"testing"
+
+	"github.com/boomgate/boomgate/e2e/harness"
 )
 
 // Design §6, PUBLISH and SUBSCRIBE: every verdict, and how each version tells it.
 
 func TestAPublishIsJudgedByTopicAndQoSAndRetainFlag(t *testing.T) {
 	t.Parallel()
-	s := startServer(t)
-	meter := s.token(s.service("meter", "pub:free/#", "pub:limited/#?qos=1&retain=false"))
-	reader := s.token(s.service("reader", "sub:#", "pub:marker"))
-	eachVersion(t, func(t *testing.T, version byte) {
-		watch := enter(t, s, version, hello{id: "reader", password: reader})
-		watch.mustSubscribe(2, fmt.Sprint("+/", version), "marker")
-		w := enter(t, s, version, hello{id: "meter", password: meter})
+	s := harness.StartServer(t)
+	meter := s.Token(s.Service("meter", "pub:free/#", "pub:limited/#?qos=1&retain=false"))
+	reader := s.Token(s.Service("reader", "sub:#", "pub:marker"))
+	harness.EachVersion(t, func(t *testing.T, version byte) {
+		watch := harness.Enter(t, s, version, harness.Hello{ID: "reader", Password: reader})
+		watch.MustSubscribe(2, fmt.Sprint("+/", version), "marker")
+		w := harness.Enter(t, s, version, harness.Hello{ID: "meter", Password: meter})
 		for qos := range byte(3) {
 			for _, retain := range []bool{false, true} {
 				for _, test := range []struct {
@@ -26,7 +28,7 @@ func TestAPublishIsJudgedByTopicAndQoSAndRetainFlag(t *testing.T) {
 					{fmt.Sprint("limited/", version), qos <= 1 && !retain},
 					{fmt.Sprint("other/", version), false},
 				} {
-					told := w.publish(message{topic: test.topic, payload: "x", qos: qos, retain: retain})
+					told := w.Publish(harness.Message{Topic: test.topic, Payload: "x", QoS: qos, Retain: retain})
 					want := byte(0)
 					if !test.allowed && version == 5 && qos > 0 {
 						want = 0x87
@@ -38,8 +40,8 @@ func TestAPublishIsJudgedByTopicAndQoSAndRetainFlag(t *testing.T) {
 					if test.allowed {
 						arrives = []string{test.topic}
 					}
-					watch.publish(message{topic: "marker", qos: qos})
-					watch.expectTopics("marker", arrives...)
+					watch.Publish(harness.Message{Topic: "marker", QoS: qos})
+					watch.ExpectTopics("marker", arrives...)
 				}
 			}
 		}
@@ -48,58 +50,58 @@ func TestAPublishIsJudgedByTopicAndQoSAndRetainFlag(t *testing.T) {
 
 func TestADeniedPublishIsInTheOperatorsLog(t *testing.T) {
 	t.Parallel()
-	s := startServer(t)
-	meter := s.token(s.service("meter", "pub:limited/#?qos=1&retain=false"))
-	eachClient(t, func(t *testing.T, version byte, connect connectFunc) {
-		d := mustConnect(t, connect, s.tcp(), hello{id: "meter", password: meter})
+	s := harness.StartServer(t)
+	meter := s.Token(s.Service("meter", "pub:limited/#?qos=1&retain=false"))
+	harness.EachClient(t, func(t *testing.T, version byte, connect harness.ConnectFunc) {
+		d := harness.MustConnect(t, connect, s.TCP(), harness.Hello{ID: "meter", Password: meter})
 		for i, test := range []struct {
-			message message
+			message harness.Message
 			rule    string
 		}{
-			{message{topic: "other", qos: 1}, "no-grant"},
-			{message{topic: "limited", qos: 2}, "qos-above-limit"},
-			{message{topic: "limited", qos: 1, retain: true}, "retain-not-allowed"},
+			{harness.Message{Topic: "other", QoS: 1}, "no-grant"},
+			{harness.Message{Topic: "limited", QoS: 2}, "qos-above-limit"},
+			{harness.Message{Topic: "limited", QoS: 1, Retain: true}, "retain-not-allowed"},
 		} {
-			test.message.topic += fmt.Sprintf("/%d/%d", version, i)
-			if code := d.publish(test.message); version == 5 && code != 0x87 {
+			test.message.Topic += fmt.Sprintf("/%d/%d", version, i)
+			if code := d.Publish(test.message); version == 5 && code != 0x87 {
 				t.Errorf("%+v: 0x%02x, want 0x87", test.message, code)
 			}
-			s.log.wait(t, "event=publish", "rule="+test.rule+" ", "client_id=meter ", "topic="+test.message.topic)
+			s.Log.Wait(t, "event=publish", "rule="+test.rule+" ", "client_id=meter ", "topic="+test.message.Topic)
 		}
-		d.leave()
+		d.Leave()
 	})
 }
 
 func TestADeniedPublishDisconnectsWhereTheOperatorSaysSo(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, "--on-denied", "disconnect")
-	meter := s.token(s.service("meter", "pub:own/#"))
-	eachVersion(t, func(t *testing.T, version byte) {
+	s := harness.StartServer(t, "--on-denied", "disconnect")
+	meter := s.Token(s.Service("meter", "pub:own/#"))
+	harness.EachVersion(t, func(t *testing.T, version byte) {
 		for qos := range byte(3) {
-			w := enter(t, s, version, hello{id: "meter", password: meter})
+			w := harness.Enter(t, s, version, harness.Hello{ID: "meter", Password: meter})
 			if version == 5 && qos > 0 {
-				if code := w.publish(message{topic: "other", qos: qos}); code != 0x87 {
+				if code := w.Publish(harness.Message{Topic: "other", QoS: qos}); code != 0x87 {
 					t.Errorf("QoS %d: answered 0x%02x, want 0x87", qos, code)
 				}
-				w.ping() // it is told, so it stays
+				w.Ping() // it is told, so it stays
 				continue
 			}
-			w.send(message{topic: "other", qos: qos}.encode(version, 1))
-			w.expectDisconnect(0x87)
+			w.Send(harness.Message{Topic: "other", QoS: qos}.Encode(version, 1))
+			w.ExpectDisconnect(0x87)
 		}
 	})
 }
 
 func TestASubscriptionIsJudgedFilterByFilter(t *testing.T) {
 	t.Parallel()
-	s := startServer(t)
-	reader := s.token(s.service("reader", "sub:lot/+/state", "sub:board/#?qos=1", "sub:quiet?qos=0", "pub:#"))
-	eachClient(t, func(t *testing.T, version byte, connect connectFunc) {
+	s := harness.StartServer(t)
+	reader := s.Token(s.Service("reader", "sub:lot/+/state", "sub:board/#?qos=1", "sub:quiet?qos=0", "pub:#"))
+	harness.EachClient(t, func(t *testing.T, version byte, connect harness.ConnectFunc) {
 		denied := byte(0x87)
 		if version < 5 {
 			denied = 0x80
 		}
-		d := mustConnect(t, connect, s.tcp(), hello{id: "reader", password: reader})
+		d := harness.MustConnect(t, connect, s.TCP(), harness.Hello{ID: "reader", Password: reader})
 		for _, test := range []struct {
 			filter    string
 			qos, want byte
@@ -114,29 +116,29 @@ func TestASubscriptionIsJudgedFilterByFilter(t *testing.T) {
 			{"quiet", 2, 0},
 			{"loud", 0, denied},
 		} {
-			if code := d.subscribe(test.qos, test.filter); code != test.want {
+			if code := d.Subscribe(test.qos, test.filter); code != test.want {
 				t.Errorf("%s at QoS %d: 0x%02x, want 0x%02x", test.filter, test.qos, code, test.want)
 			}
 		}
-		d.leave()
+		d.Leave()
 	})
-	s.log.wait(t, "event=subscribe", "rule=no-grant ", "client_id=reader ", "topic=lot/#")
+	s.Log.Wait(t, "event=subscribe", "rule=no-grant ", "client_id=reader ", "topic=lot/#")
 }
 
 func TestAMessageComesAtTheLoweredQoS(t *testing.T) {
 	t.Parallel()
-	s := startServer(t)
-	token := s.token(s.service("both", "sub:a/#?qos=1", "pub:a/#"))
-	eachClient(t, func(t *testing.T, _ byte, connect connectFunc) {
-		d := mustConnect(t, connect, s.tcp(), hello{id: "both", password: token})
-		d.subscribe(2, "a/#")
+	s := harness.StartServer(t)
+	token := s.Token(s.Service("both", "sub:a/#?qos=1", "pub:a/#"))
+	harness.EachClient(t, func(t *testing.T, _ byte, connect harness.ConnectFunc) {
+		d := harness.MustConnect(t, connect, s.TCP(), harness.Hello{ID: "both", Password: token})
+		d.Subscribe(2, "a/#")
 		for qos := range byte(3) {
-			d.publish(message{topic: "a/b", qos: qos})
-			d.publish(message{topic: "a/marker", qos: qos})
-			if got := d.until("a/marker"); len(got) != 1 || got[0].qos != min(qos, 1) {
+			d.Publish(harness.Message{Topic: "a/b", QoS: qos})
+			d.Publish(harness.Message{Topic: "a/marker", QoS: qos})
+			if got := d.Until("a/marker"); len(got) != 1 || got[0].QoS != min(qos, 1) {
 				t.Errorf("published at QoS %d: %+v came", qos, got)
 			}
 		}
-		d.leave()
+		d.Leave()
 	})
 }

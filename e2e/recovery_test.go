@@ -9,18 +9,20 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/boomgate/boomgate/e2e/harness"
 )
 
 // TestEveryAcknowledgedDeviceSurvivesKill9 kills the server in the middle of 1,000 creations.
 func TestEveryAcknowledgedDeviceSurvivesKill9(t *testing.T) {
 	t.Parallel()
 	const devices, workers, killAfter = 1000, 8, 400
-	s := startServer(t)
-	bearer := s.operatorToken()
+	s := harness.StartServer(t)
+	bearer := s.OperatorToken()
 
 	var (
 		mu           sync.Mutex
-		acknowledged []credential
+		acknowledged []harness.Credential
 		count        atomic.Int64
 		next         atomic.Int64
 		kill         = make(chan struct{})
@@ -29,7 +31,7 @@ func TestEveryAcknowledgedDeviceSurvivesKill9(t *testing.T) {
 	for range workers {
 		group.Go(func() {
 			for n := next.Add(1); n <= devices; n = next.Add(1) {
-				c, err := createDevice(s.http, bearer, fmt.Sprintf("dev-%04d", n))
+				c, err := createDevice(s.HTTP, bearer, fmt.Sprintf("dev-%04d", n))
 				if err != nil {
 					return // the server is gone
 				}
@@ -43,22 +45,22 @@ func TestEveryAcknowledgedDeviceSurvivesKill9(t *testing.T) {
 		})
 	}
 	<-kill
-	s.kill()
+	s.Kill()
 	group.Wait()
 	if len(acknowledged) < killAfter || len(acknowledged) == devices {
 		t.Fatalf("%d devices were acknowledged; the kill came at the wrong moment", len(acknowledged))
 	}
 
-	s.restart()
+	s.Restart()
 	for _, c := range acknowledged {
-		s.token(c)
+		s.Token(c)
 	}
 	known := map[string]bool{}
 	for _, c := range acknowledged {
 		known[c.ClientID] = true
 	}
 	// A device whose creation was not acknowledged is either absent or whole.
-	for _, d := range s.listDevices() {
+	for _, d := range listDevices(t, s) {
 		if d.ID == "" || d.Status != "active" || len(d.Secrets) != 1 || d.Version == 0 {
 			t.Errorf("half-made device after the restart: %+v", d)
 		}
@@ -76,23 +78,23 @@ type deviceRecord struct {
 	Secrets []json.RawMessage `json:"secrets"`
 }
 
-func (s *server) listDevices() []deviceRecord {
-	s.tb.Helper()
-	bearer := s.operatorToken()
+func listDevices(tb testing.TB, s *harness.Server) []deviceRecord {
+	tb.Helper()
+	bearer := s.OperatorToken()
 	var all []deviceRecord
 	for cursor := ""; ; {
-		req, err := http.NewRequest(http.MethodGet, s.http+"/v1/devices?limit=500&cursor="+cursor, nil)
-		must(s.tb, err)
+		req, err := http.NewRequest(http.MethodGet, s.HTTP+"/v1/devices?limit=500&cursor="+cursor, nil)
+		harness.Must(tb, err)
 		req.Header.Set("Authorization", "Bearer "+bearer)
 		resp, err := http.DefaultClient.Do(req)
-		must(s.tb, err)
+		harness.Must(tb, err)
 		var page struct {
 			Items []deviceRecord `json:"items"`
 			Next  string         `json:"next_cursor"`
 		}
 		err = json.NewDecoder(resp.Body).Decode(&page)
 		_ = resp.Body.Close()
-		must(s.tb, err)
+		harness.Must(tb, err)
 		all = append(all, page.Items...)
 		if page.Next == "" {
 			return all
@@ -101,35 +103,29 @@ func (s *server) listDevices() []deviceRecord {
 	}
 }
 
-// operatorToken is a token of the root operator for the fleet API.
-func (s *server) operatorToken() string {
-	s.tb.Helper()
-	return s.token(s.rootCredential(), "audience", "boomgate:fleet")
-}
-
-func createDevice(base, bearer, id string) (credential, error) {
+func createDevice(base, bearer, id string) (harness.Credential, error) {
 	body, err := json.Marshal(map[string]any{"id": id, "labels": map[string]string{"site": "north"}, "roles": []string{"parking-sensor"}})
 	if err != nil {
-		return credential{}, err
+		return harness.Credential{}, err
 	}
 	req, err := http.NewRequest(http.MethodPost, base+"/v1/devices", bytes.NewReader(body))
 	if err != nil {
-		return credential{}, err
+		return harness.Credential{}, err
 	}
 	req.Header.Set("Authorization", "Bearer "+bearer)
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return credential{}, err
+		return harness.Credential{}, err
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return credential{}, err
+		return harness.Credential{}, err
 	}
 	if resp.StatusCode != http.StatusCreated {
-		return credential{}, fmt.Errorf("create %s: %d %s", id, resp.StatusCode, text)
+		return harness.Credential{}, fmt.Errorf("create %s: %d %s", id, resp.StatusCode, text)
 	}
-	var c credential
+	var c harness.Credential
 	return c, json.Unmarshal(text, &c)
 }

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/boomgate/boomgate/e2e/harness"
 )
 
 // TestABadStartSaysWhatToDo starts the server where it cannot run: exit code 1, a message
@@ -23,7 +25,7 @@ func TestABadStartSaysWhatToDo(t *testing.T) {
 		"every fault of a configuration at once": {
 			func(t *testing.T, dir string) []string {
 				file := filepath.Join(dir, "bad.yaml")
-				must(t, os.WriteFile(file, []byte("http: 0.0.0.0:80\nmqttt: x\nleeway: 5h\ntoken_ttl: soon\n"), 0o600))
+				harness.Must(t, os.WriteFile(file, []byte("http: 0.0.0.0:80\nmqttt: x\nleeway: 5h\ntoken_ttl: soon\n"), 0o600))
 				return []string{"--config", file}
 			},
 			[]string{`"mqttt"`, "did you mean", "token_ttl"},
@@ -42,7 +44,7 @@ func TestABadStartSaysWhatToDo(t *testing.T) {
 		},
 		"a data folder that is a file": {
 			func(t *testing.T, dir string) []string {
-				must(t, os.WriteFile(filepath.Join(dir, "data"), nil, 0o600))
+				harness.Must(t, os.WriteFile(filepath.Join(dir, "data"), nil, 0o600))
 				return nil
 			},
 			[]string{"is a file", "folder"},
@@ -50,7 +52,7 @@ func TestABadStartSaysWhatToDo(t *testing.T) {
 		"a certificate that is none": {
 			func(t *testing.T, dir string) []string {
 				file := filepath.Join(dir, "cert.pem")
-				must(t, os.WriteFile(file, []byte("no certificate"), 0o600))
+				harness.Must(t, os.WriteFile(file, []byte("no certificate"), 0o600))
 				return []string{"--mqtts", "127.0.0.1:0", "--tls-cert", file, "--tls-key", file}
 			},
 			[]string{"cert.pem"},
@@ -68,44 +70,44 @@ func TestABadStartSaysWhatToDo(t *testing.T) {
 // TestADataFolderInUseIsNotOpenedTwice starts a second server on the first one's folder.
 func TestADataFolderInUseIsNotOpenedTwice(t *testing.T) {
 	t.Parallel()
-	s := startServer(t)
-	wantFailedStart(t, s.dataDir, nil, []string{"another", s.dataDir})
-	s.create("devices", "--id", "still-there")
+	s := harness.StartServer(t)
+	wantFailedStart(t, s.DataDir, nil, []string{"another", s.DataDir})
+	s.Create("devices", "--id", "still-there")
 }
 
 // TestAStoreThatCannotBeReadIsLeftAlone damages a store, or pretends that it is of a newer
 // format, and checks that the failed start changed no byte of it.
 func TestAStoreThatCannotBeReadIsLeftAlone(t *testing.T) {
 	t.Parallel()
-	s := startServer(t)
-	s.create("devices", "--id", "b1-001")
-	s.stop()
-	manifest := filepath.Join(s.dataDir, "registry", "MANIFEST")
+	s := harness.StartServer(t)
+	s.Create("devices", "--id", "b1-001")
+	s.Stop()
+	manifest := filepath.Join(s.DataDir, "registry", "MANIFEST")
 	before, err := os.ReadFile(manifest)
-	must(t, err)
+	harness.Must(t, err)
 	damaged := append([]byte("XXXXXXXX"), before[min(8, len(before)):]...)
-	must(t, os.WriteFile(manifest, damaged, 0o600))
+	harness.Must(t, os.WriteFile(manifest, damaged, 0o600))
 
-	wantFailedStart(t, s.dataDir, nil, []string{"damaged", "backup"})
+	wantFailedStart(t, s.DataDir, nil, []string{"damaged", "backup"})
 
 	after, err := os.ReadFile(manifest)
-	must(t, err)
+	harness.Must(t, err)
 	if !bytes.Equal(after, damaged) {
 		t.Error("the failed start changed the store")
 	}
-	must(t, os.WriteFile(manifest, before, 0o600))
-	s.restart()
-	s.must("devices", "show", "b1-001")
+	harness.Must(t, os.WriteFile(manifest, before, 0o600))
+	s.Restart()
+	s.Must("devices", "show", "b1-001")
 }
 
 // wantFailedStart runs serve and wants exit code 1 and a message that holds every text.
 func wantFailedStart(t *testing.T, dataDir string, flags, want []string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
 	defer cancel()
 	args := append([]string{"serve", "--data-dir", dataDir, "--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0"}, flags...)
-	cmd := exec.CommandContext(ctx, binary, args...)
-	cmd.Env = cleanEnv()
+	cmd := exec.CommandContext(ctx, harness.Binary(), args...)
+	cmd.Env = harness.CleanEnv()
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || exit.ExitCode() != 1 {
@@ -121,7 +123,7 @@ func wantFailedStart(t *testing.T, dataDir string, flags, want []string) {
 func occupiedAddr(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
+	harness.Must(t, err)
 	t.Cleanup(func() { _ = l.Close() })
 	return l.Addr().String()
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/boomgate/boomgate/e2e/harness"
 )
 
 // TestTheWalkthroughOfTheReadmeWorksAsPrinted runs the README's own commands, only with this
@@ -18,10 +20,10 @@ import (
 func TestTheWalkthroughOfTheReadmeWorksAsPrinted(t *testing.T) {
 	t.Parallel()
 	requirePrograms(t, "bash", "curl", "jq", "mosquitto_pub", "mosquitto_sub")
-	s := startServer(t)
+	s := harness.StartServer(t)
 
 	steps := readmeBlocks(t)
-	out := s.shell(strings.Join(steps, "\necho '--- next block'\n"))
+	out := shell(t, s, strings.Join(steps, "\necho '--- next block'\n"))
 
 	blocks := strings.Split(out, "--- next block\n")
 	if len(blocks) != len(steps) {
@@ -51,7 +53,7 @@ func TestTheWalkthroughOfTheReadmeWorksAsPrinted(t *testing.T) {
 func readmeBlocks(tb testing.TB) []string {
 	tb.Helper()
 	text, err := os.ReadFile("../README.md")
-	must(tb, err)
+	harness.Must(tb, err)
 	_, rest, found := bytes.Cut(text, []byte("<!-- walkthrough:begin -->"))
 	part, _, ended := bytes.Cut(rest, []byte("<!-- walkthrough:end -->"))
 	if !found || !ended {
@@ -66,25 +68,25 @@ func readmeBlocks(tb testing.TB) []string {
 
 // shell runs a bash script in an empty folder, as the walk-through's reader would; a failing
 // command does not stop it, since some of the commands are meant to be refused.
-func (s *server) shell(script string) string {
-	s.tb.Helper()
-	u, err := url.Parse(s.http)
-	must(s.tb, err)
-	_, port, _ := strings.Cut(s.mqtt, ":")
+func shell(tb testing.TB, s *harness.Server, script string) string {
+	tb.Helper()
+	u, err := url.Parse(s.HTTP)
+	harness.Must(tb, err)
+	_, port, _ := strings.Cut(s.MQTT, ":")
 	script = strings.NewReplacer("127.0.0.1:8080", u.Host, "-p 1883", "-p "+port).Replace(script)
 
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "bash", "-c", script)
-	cmd.Dir = s.tb.TempDir()
-	must(s.tb, os.Symlink(s.dataDir, filepath.Join(cmd.Dir, "boomgate-data")))
-	cmd.Env = append(cleanEnv(), "PATH="+filepath.Dir(binary)+":"+os.Getenv("PATH"))
+	cmd.Dir = tb.TempDir()
+	harness.Must(tb, os.Symlink(s.DataDir, filepath.Join(cmd.Dir, "boomgate-data")))
+	cmd.Env = append(harness.CleanEnv(), "PATH="+filepath.Dir(harness.Binary())+":"+os.Getenv("PATH"))
 	cmd.WaitDelay = time.Second // a program that the script left behind keeps the pipe open
 	out, err := cmd.CombinedOutput()
 	if ctx.Err() != nil {
-		s.tb.Fatalf("the script did not end:\n%s", out)
+		tb.Fatalf("the script did not end:\n%s", out)
 	}
-	s.tb.Logf("script ended with %v:\n%s", err, out)
+	tb.Logf("script ended with %v:\n%s", err, out)
 	return string(out)
 }
 

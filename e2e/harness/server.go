@@ -1,4 +1,4 @@
-package e2e_test
+package harness
 
 import (
 	"bufio"
@@ -27,32 +27,39 @@ import (
 	"time"
 )
 
-// binary is the program under test, built once for all tests of the package.
-var binary string
-
-func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }
-
-func buildAndRun(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "boomgate-e2e-")
+// Main builds the program, runs the tests of a package and returns their exit code: for its TestMain.
+func Main(m *testing.M) int {
+	path, err := build()
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	binary = filepath.Join(dir, "boomgate")
-	args := []string{"build", "-o", binary}
-	if raceEnabled {
-		args = append(args, "-race")
-	}
-	build := exec.Command("go", append(args, "../cmd/boomgate")...)
-	build.Stdout, build.Stderr = os.Stderr, os.Stderr
-	if err := build.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "building the program under test:", err)
 		return 1
 	}
+	defer func() { _ = os.RemoveAll(filepath.Dir(path)) }()
 	waitTogether()
 	return m.Run()
 }
+
+// Binary is the program under test, built once for all tests of a package.
+func Binary() string {
+	path, _ := build() // Main has seen the error
+	return path
+}
+
+// build builds the program into a folder of its own.
+var build = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "boomgate-e2e-")
+	if err != nil {
+		return "", fmt.Errorf("making a folder: %w", err)
+	}
+	path := filepath.Join(dir, "boomgate")
+	args := []string{"build", "-o", path}
+	if raceEnabled {
+		args = append(args, "-race")
+	}
+	command := exec.Command("go", append(args, "github.com/boomgate/boomgate/cmd/boomgate")...)
+	command.Stdout, command.Stderr = os.Stderr, os.Stderr
+	return path, command.Run()
+})
 
 // waitTogether runs more tests at once than there are processors, unless the command line says how
 // many: they spend their time waiting for tokens to expire and for deadlines to pass.
@@ -65,39 +72,39 @@ func waitTogether() {
 	}
 }
 
-// patience bounds every wait; a test that reaches it has failed.
-const patience = 30 * time.Second
+// Patience bounds every wait; a test that reaches it has failed.
+const Patience = 30 * time.Second
 
-// server is one running `boomgate serve`.
-type server struct {
+// Server is one running `boomgate serve`.
+type Server struct {
 	tb      testing.TB
-	dataDir string
+	DataDir string
 	flags   []string
-	http    string // base URL
-	mqtt    string // host:port
-	mqtts   string // host:port, empty without --mqtts
+	HTTP    string // base URL
+	MQTT    string // host:port
+	MQTTS   string // host:port, empty without --mqtts
 	cmd     *exec.Cmd
-	log     *logBuffer
+	Log     *LogBuffer
 	exited  chan struct{}
 }
 
-// startServer starts the program on free ports with an own data folder; it is stopped with the test.
-func startServer(tb testing.TB, flags ...string) *server {
+// StartServer starts the program on free ports with an own data folder; it is stopped with the test.
+func StartServer(tb testing.TB, flags ...string) *Server {
 	tb.Helper()
-	s := &server{tb: tb, dataDir: filepath.Join(tb.TempDir(), "data"), flags: flags, log: newLogBuffer()}
-	s.start(freeAddr(tb), freeAddr(tb))
+	s := &Server{tb: tb, DataDir: filepath.Join(tb.TempDir(), "data"), flags: flags, Log: newLogBuffer()}
+	s.start(FreeAddr(tb), FreeAddr(tb))
 	tb.Cleanup(func() {
-		s.kill()
-		s.log.expectSound(tb)
+		s.Kill()
+		s.Log.expectSound(tb)
 		if tb.Failed() {
-			tb.Logf("the server's log:\n%s", s.log)
+			tb.Logf("the server's log:\n%s", s.Log)
 		}
 	})
 	return s
 }
 
-// in is the server seen from a subtest, which then fails instead of its parent.
-func (s *server) in(tb testing.TB) *server {
+// In is the server seen from a subtest, which then fails instead of its parent.
+func (s *Server) In(tb testing.TB) *Server {
 	tb.Helper()
 	view := *s
 	view.tb = tb
@@ -118,8 +125,8 @@ const (
 	portCount = 12_000
 )
 
-// freeAddr is a loopback address that nobody listens on and no other test gets.
-func freeAddr(tb testing.TB) string {
+// FreeAddr is a loopback address that nobody listens on and no other test gets.
+func FreeAddr(tb testing.TB) string {
 	tb.Helper()
 	for range portCount {
 		addr := fmt.Sprintf("127.0.0.1:%d", firstPort+lastPort.Add(1)%portCount)
@@ -127,45 +134,45 @@ func freeAddr(tb testing.TB) string {
 		if err != nil {
 			continue
 		}
-		must(tb, l.Close())
+		Must(tb, l.Close())
 		return addr
 	}
 	tb.Fatal("no port is free")
 	return ""
 }
 
-func (s *server) start(httpAddr, mqttAddr string) {
+func (s *Server) start(httpAddr, mqttAddr string) {
 	s.tb.Helper()
-	args := append([]string{"serve", "--data-dir", s.dataDir, "--http", httpAddr, "--mqtt", mqttAddr}, s.flags...)
-	s.cmd = exec.Command(binary, args...)
-	s.cmd.Env = cleanEnv()
-	s.cmd.Stderr = s.log
+	args := append([]string{"serve", "--data-dir", s.DataDir, "--http", httpAddr, "--mqtt", mqttAddr}, s.flags...)
+	s.cmd = exec.Command(Binary(), args...)
+	s.cmd.Env = CleanEnv()
+	s.cmd.Stderr = s.Log
 	stdout, err := s.cmd.StdoutPipe()
-	must(s.tb, err)
-	must(s.tb, s.cmd.Start())
+	Must(s.tb, err)
+	Must(s.tb, s.cmd.Start())
 	s.exited = make(chan struct{})
 	ready := make(chan struct{})
 	go s.watch(stdout, ready)
 	select {
 	case <-ready:
 	case <-s.exited:
-		s.tb.Fatalf("the server ended at once:\n%s", s.log)
-	case <-time.After(patience):
-		s.tb.Fatalf("the server did not say where it listens:\n%s", s.log)
+		s.tb.Fatalf("the server ended at once:\n%s", s.Log)
+	case <-time.After(Patience):
+		s.tb.Fatalf("the server did not say where it listens:\n%s", s.Log)
 	}
 }
 
 // watch reads the addresses that serve prints, then waits for its end.
-func (s *server) watch(stdout io.Reader, ready chan struct{}) {
+func (s *Server) watch(stdout io.Reader, ready chan struct{}) {
 	lines := bufio.NewScanner(stdout)
 	for lines.Scan() {
 		switch f := strings.Fields(lines.Text()); {
 		case len(f) == 2 && f[0] == "http":
-			s.http = f[1]
+			s.HTTP = f[1]
 		case len(f) == 2 && f[0] == "mqtt" && strings.HasPrefix(f[1], "mqtt://"):
-			s.mqtt = strings.TrimPrefix(f[1], "mqtt://")
+			s.MQTT = strings.TrimPrefix(f[1], "mqtt://")
 		case len(f) == 2 && f[0] == "mqtt" && strings.HasPrefix(f[1], "mqtts://"):
-			s.mqtts = strings.TrimPrefix(f[1], "mqtts://")
+			s.MQTTS = strings.TrimPrefix(f[1], "mqtts://")
 		case len(f) == 2 && f[0] == "data":
 			close(ready)
 		}
@@ -174,47 +181,47 @@ func (s *server) watch(stdout io.Reader, ready chan struct{}) {
 	close(s.exited)
 }
 
-// stop ends the server as an operator would and checks that it ended well.
-func (s *server) stop() {
+// Stop ends the server as an operator would and checks that it ended well.
+func (s *Server) Stop() {
 	s.tb.Helper()
-	must(s.tb, s.cmd.Process.Signal(syscall.SIGTERM))
+	Must(s.tb, s.cmd.Process.Signal(syscall.SIGTERM))
 	s.waitExit()
 	if code := s.cmd.ProcessState.ExitCode(); code != 0 {
-		s.tb.Fatalf("the server stopped with code %d:\n%s", code, s.log)
+		s.tb.Fatalf("the server stopped with code %d:\n%s", code, s.Log)
 	}
 }
 
-// kill ends the server without warning (SIGKILL).
-func (s *server) kill() {
+// Kill ends the server without warning (SIGKILL).
+func (s *Server) Kill() {
 	if s.cmd.Process != nil {
 		_ = s.cmd.Process.Kill()
 	}
 	s.waitExit()
 }
 
-func (s *server) waitExit() {
+func (s *Server) waitExit() {
 	select {
 	case <-s.exited:
-	case <-time.After(patience):
-		s.tb.Errorf("the server did not end:\n%s", s.log)
+	case <-time.After(Patience):
+		s.tb.Errorf("the server did not end:\n%s", s.Log)
 	}
 }
 
-// restart starts the server again, on the ports it had.
-func (s *server) restart() {
+// Restart starts the server again, on the ports it had.
+func (s *Server) Restart() {
 	s.tb.Helper()
-	u, err := url.Parse(s.http)
-	must(s.tb, err)
-	s.start(u.Host, s.mqtt)
+	u, err := url.Parse(s.HTTP)
+	Must(s.tb, err)
+	s.start(u.Host, s.MQTT)
 }
 
 // run executes a command of the program against this server.
-func (s *server) run(args ...string) result {
+func (s *Server) run(args ...string) result {
 	s.tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, binary, args...)
-	cmd.Env = append(cleanEnv(), "BOOMGATE_CREDENTIAL="+filepath.Join(s.dataDir, "root.json"), "BOOMGATE_URL="+s.http)
+	cmd := exec.CommandContext(ctx, Binary(), args...)
+	cmd.Env = append(CleanEnv(), "BOOMGATE_CREDENTIAL="+filepath.Join(s.DataDir, "root.json"), "BOOMGATE_URL="+s.HTTP)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err := cmd.Run()
@@ -229,38 +236,38 @@ type result struct {
 	code           int
 }
 
-// credential is what creating a client answers.
-type credential struct {
+// Credential is what creating a client answers.
+type Credential struct {
 	ClientID      string `json:"client_id"`
 	ClientSecret  string `json:"client_secret"`
 	TokenEndpoint string `json:"token_endpoint"`
 	MQTTURL       string `json:"mqtt_url"`
 }
 
-// create makes a client by the command line: create("devices", "--id", "b1-001", …).
-func (s *server) create(kind string, args ...string) credential {
+// Create makes a client by the command line: create("devices", "--id", "b1-001", …).
+func (s *Server) Create(kind string, args ...string) Credential {
 	s.tb.Helper()
 	res := s.run(append([]string{kind, "create", "-o", "json"}, args...)...)
 	if res.code != 0 {
 		s.tb.Fatalf("%s create %v: code %d\n%s", kind, args, res.code, res.stderr)
 	}
-	var c credential
-	must(s.tb, json.Unmarshal([]byte(res.stdout), &c))
+	var c Credential
+	Must(s.tb, json.Unmarshal([]byte(res.stdout), &c))
 	return c
 }
 
 // rootCredential is what the first start wrote for the operator root.
-func (s *server) rootCredential() credential {
+func (s *Server) rootCredential() Credential {
 	s.tb.Helper()
-	text, err := os.ReadFile(filepath.Join(s.dataDir, "root.json"))
-	must(s.tb, err)
-	var c credential
-	must(s.tb, json.Unmarshal(text, &c))
+	text, err := os.ReadFile(filepath.Join(s.DataDir, "root.json"))
+	Must(s.tb, err)
+	var c Credential
+	Must(s.tb, json.Unmarshal(text, &c))
 	return c
 }
 
-// must runs a command that has to succeed and gives its output.
-func (s *server) must(args ...string) string {
+// Must runs a command that has to succeed and gives its output.
+func (s *Server) Must(args ...string) string {
 	s.tb.Helper()
 	res := s.run(args...)
 	if res.code != 0 {
@@ -269,37 +276,38 @@ func (s *server) must(args ...string) string {
 	return res.stdout
 }
 
-// token gets an access token; extra are further form fields as name, value pairs.
-func (s *server) token(c credential, extra ...string) string {
+// Token gets an access token; extra are further form fields as name, value pairs.
+func (s *Server) Token(c Credential, extra ...string) string {
 	s.tb.Helper()
 	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {c.ClientID}, "client_secret": {c.ClientSecret}}
 	for i := 0; i+1 < len(extra); i += 2 {
 		form.Add(extra[i], extra[i+1])
 	}
-	status, body := s.post("/oauth/token", "application/x-www-form-urlencoded", form.Encode())
+	status, body := s.Post("/oauth/token", "application/x-www-form-urlencoded", form.Encode())
 	if status != http.StatusOK {
 		s.tb.Fatalf("token for %s: %d %s", c.ClientID, status, body)
 	}
 	var answer struct {
 		AccessToken string `json:"access_token"`
 	}
-	must(s.tb, json.Unmarshal([]byte(body), &answer))
+	Must(s.tb, json.Unmarshal([]byte(body), &answer))
 	return answer.AccessToken
 }
 
-func (s *server) post(path, contentType, body string) (status int, answer string) {
+// Post sends a body to a path of the server.
+func (s *Server) Post(path, contentType, body string) (status int, answer string) {
 	s.tb.Helper()
-	resp, err := http.Post(s.http+path, contentType, strings.NewReader(body))
-	must(s.tb, err)
+	resp, err := http.Post(s.HTTP+path, contentType, strings.NewReader(body))
+	Must(s.tb, err)
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
-	must(s.tb, err)
+	Must(s.tb, err)
 	return resp.StatusCode, string(text)
 }
 
-// cleanEnv is the environment without settings that belong to another server. A program that is
+// CleanEnv is the environment without settings that belong to another server. A program that is
 // built with the race detector ends at the first race, and at once, not a second later.
-func cleanEnv() []string {
+func CleanEnv() []string {
 	env := []string{"GORACE=halt_on_error=1 atexit_sleep_ms=0"}
 	for _, entry := range os.Environ() {
 		if !strings.HasPrefix(entry, "BOOMGATE_") {
@@ -309,7 +317,8 @@ func cleanEnv() []string {
 	return env
 }
 
-func must(tb testing.TB, err error) {
+// Must fails the test at once over an error.
+func Must(tb testing.TB, err error) {
 	tb.Helper()
 	if err != nil {
 		_, file, line, _ := runtime.Caller(1)
@@ -317,16 +326,16 @@ func must(tb testing.TB, err error) {
 	}
 }
 
-// logBuffer is what a server has logged, over all its starts.
-type logBuffer struct {
+// LogBuffer is what a server has logged, over all its starts.
+type LogBuffer struct {
 	mu      sync.Mutex
 	text    []byte
 	written chan struct{} // closed by the next write
 }
 
-func newLogBuffer() *logBuffer { return &logBuffer{written: make(chan struct{})} }
+func newLogBuffer() *LogBuffer { return &LogBuffer{written: make(chan struct{})} }
 
-func (l *logBuffer) Write(p []byte) (int, error) {
+func (l *LogBuffer) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.text = append(l.text, p...)
@@ -335,22 +344,22 @@ func (l *logBuffer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (l *logBuffer) String() string {
+func (l *LogBuffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return string(l.text)
 }
 
-// wait waits for a line that holds all these texts, and returns it.
-func (l *logBuffer) wait(tb testing.TB, texts ...string) string {
+// Wait waits for a line that holds all these texts, and returns it.
+func (l *LogBuffer) Wait(tb testing.TB, texts ...string) string {
 	tb.Helper()
-	late := time.NewTimer(patience)
+	late := time.NewTimer(Patience)
 	defer late.Stop()
 	for {
 		l.mu.Lock()
 		written := l.written
 		l.mu.Unlock()
-		if lines := l.lines(texts...); len(lines) > 0 {
+		if lines := l.Lines(texts...); len(lines) > 0 {
 			return lines[0]
 		}
 		select {
@@ -361,8 +370,8 @@ func (l *logBuffer) wait(tb testing.TB, texts ...string) string {
 	}
 }
 
-// lines returns the whole lines that hold all these texts.
-func (l *logBuffer) lines(texts ...string) []string {
+// Lines returns the whole lines that hold all these texts.
+func (l *LogBuffer) Lines(texts ...string) []string {
 	var found []string
 	for line := range strings.Lines(l.String()) {
 		if strings.HasSuffix(line, "\n") && !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(line, text) }) {
@@ -376,7 +385,7 @@ func (l *logBuffer) lines(texts ...string) []string {
 var secretText = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}|bg_[0-9A-Za-z]{40,}`)
 
 // expectSound wants no crash, no data race and no secret in the log, whatever the test was about.
-func (l *logBuffer) expectSound(tb testing.TB) {
+func (l *LogBuffer) expectSound(tb testing.TB) {
 	tb.Helper()
 	text := l.String()
 	for _, sign := range []string{"\npanic: ", "\nfatal error: ", "WARNING: DATA RACE"} {

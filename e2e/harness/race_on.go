@@ -1,6 +1,6 @@
-//go:build !race
+//go:build race
 
-package e2e_test
+package harness
 
 // raceEnabled says that the program under test is built with the race detector, too.
-const raceEnabled = false
+const raceEnabled = true
