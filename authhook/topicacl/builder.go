@@ -5,11 +5,10 @@ import (
 	"strings"
 )
 
+// newMatcher returns a matcher of these grants, which it sorts.
 func newMatcher(grants []grant) matcher {
-	if len(grants) == 0 {
-		return matcher{}
-	}
-	b := builder{words: (len(grants) + 63) / 64}
+	slices.SortStableFunc(grants, func(a, b grant) int { return int(b.MaxQoS) - int(a.MaxQoS) })
+	b := builder{words: wordsFor(len(grants))}
 	m := matcher{grants: grants}
 	for i, g := range grants {
 		b.add(i, normalise(g.Filter))
@@ -20,27 +19,54 @@ func newMatcher(grants []grant) matcher {
 			}
 		}
 	}
-	m.levels = b.levels
-	for i := range m.levels {
-		m.cells = b.lay(&m.levels[i], b.texts[i], m.cells)
+	m.dollar = b.level(b.dollar)
+	m.levels = make([]level, len(b.drafts))
+	for i, d := range b.drafts {
+		m.levels[i] = b.level(d)
 	}
-	m.cells = slices.Clip(m.cells)
 	return m
 }
 
 // A builder collects the levels of a matcher.
 type builder struct {
 	words  int
-	levels []level
-	texts  []map[string][]cell // texts[i] belongs to levels[i]
+	drafts []draft
+	dollar draft
 }
 
-func (b *builder) at(depth int) *level {
-	for len(b.levels) <= depth {
-		b.levels = append(b.levels, level{})
-		b.texts = append(b.texts, map[string][]cell{})
+// A draft is what the grants have at one depth, before it is laid out for searching.
+type draft struct {
+	texts           map[string][]cell
+	plus, hash, end set
+}
+
+func (b *builder) at(depth int) *draft {
+	if depth == len(b.drafts) {
+		b.drafts = append(b.drafts, draft{})
 	}
-	return &b.levels[depth]
+	return &b.drafts[depth]
+}
+
+// add adds grant i, which is greater than those added before.
+func (b *builder) add(i int, filter string) {
+	depth := 0
+	for text := range strings.SplitSeq(filter, "/") {
+		d := b.at(depth)
+		if depth == 0 && strings.HasPrefix(text, "$") {
+			d = &b.dollar
+		}
+		switch text {
+		case "#":
+			b.mark(&d.hash, i)
+			return
+		case "+":
+			b.mark(&d.plus, i)
+		default:
+			d.spell(text, i)
+		}
+		depth++
+	}
+	b.mark(&b.at(depth).end, i)
 }
 
 func (b *builder) mark(s *set, i int) {
@@ -50,49 +76,58 @@ func (b *builder) mark(s *set, i int) {
 	s.add(i)
 }
 
-func (b *builder) add(i int, filter string) {
-	depth := 0
-	for text := range strings.SplitSeq(filter, "/") {
-		l := b.at(depth)
-		switch text {
-		case "#":
-			b.mark(&l.hash, i)
-			return
-		case "+":
-			b.mark(&l.plus, i)
-		default:
-			b.texts[depth][text] = mark(b.texts[depth][text], i)
-		}
-		depth++
+// spell notes that grant i has this text.
+func (d *draft) spell(text string, i int) {
+	if d.texts == nil {
+		d.texts = map[string][]cell{}
 	}
-	b.mark(&b.at(depth).end, i)
+	cells := d.texts[text]
+	if n := len(cells); n == 0 || cells[n-1].word != i/64 {
+		cells = append(cells, cell{word: i / 64})
+	}
+	cells[len(cells)-1].bits |= 1 << (i % 64)
+	d.texts[text] = cells
 }
 
-// mark adds grant i, which is no smaller than those already there, to a sparse set.
-func mark(cells []cell, i int) []cell {
-	word, bit := uint32(i/64), uint64(1)<<(i%64)
-	if n := len(cells); n > 0 && cells[n-1].word == word {
-		cells[n-1].bits |= bit
-		return cells
-	}
-	return append(cells, cell{word, bit})
-}
-
-// lay appends the sparse sets of one level to cells and makes l refer to them.
-func (b *builder) lay(l *level, texts map[string][]cell, cells []cell) []cell {
-	if len(texts) >= indexedFrom {
-		l.index = make(map[string]span, len(texts))
+// level lays out a draft, which it uses up.
+func (b *builder) level(d draft) level {
+	l := level{plus: b.overlay(d.plus, nil), hash: d.hash, end: d.end}
+	if len(d.texts) >= indexedFrom {
+		l.index = make(map[string]*overlay, len(d.texts))
 	} else {
-		l.list = make([]entry, 0, len(texts))
+		l.list = make([]entry, 0, len(d.texts))
 	}
-	for text, own := range texts {
-		s := span{uint32(len(cells)), uint32(len(cells) + len(own))}
-		cells = append(cells, own...)
+	for text, cells := range d.texts {
+		grants := b.overlay(d.plus, cells)
 		if l.index != nil {
-			l.index[text] = s
+			l.index[text] = &grants
 		} else {
-			l.list = append(l.list, entry{text, s})
+			l.list = append(l.list, entry{text, grants})
 		}
 	}
-	return cells
+	return l
+}
+
+// overlay returns the union of plus and cells, which it may change. It has no cells if they would take more than half the memory
+// of a whole set.
+func (b *builder) overlay(plus set, cells []cell) overlay {
+	if plus != nil {
+		for i, c := range cells {
+			cells[i].bits |= plus[c.word]
+		}
+	}
+	switch {
+	case b.words == 1 && len(cells) > 0:
+		return overlay{word: cells[0].bits}
+	case b.words == 1:
+		return overlay{word: plus.word()}
+	case 4*len(cells) < b.words:
+		return overlay{base: plus, cells: slices.Clip(cells)}
+	}
+	all := make(set, b.words)
+	copy(all, plus)
+	for _, c := range cells {
+		all[c.word] = c.bits
+	}
+	return overlay{base: all}
 }

@@ -26,7 +26,7 @@ func (s Scope) covers(r Scope) bool {
 
 // subset reports whether every topic name that inner matches is matched by outer. Both are valid filters. It walks both once.
 func subset(inner, outer string) bool {
-	outer = normalise(outer)
+	inner, outer = normalise(inner), normalise(outer)
 	if inner[0] == '$' && (outer[0] == '+' || outer[0] == '#') {
 		return false
 	}
@@ -52,10 +52,15 @@ func subset(inner, outer string) bool {
 	return true
 }
 
-// normalise rewrites the one filter that has a shorter equal: every topic name has a first level, so "+/#" matches what "#" does.
+// normalise rewrites the two filters that match the same topic names as another one does, so that the walk level by level finds
+// them equal. Every topic name has a first level: "+/#" matches what "#" does. No topic name is empty: "/#" matches what "/+/#" does.
 func normalise(filter string) string {
-	if filter == "+/#" {
+	switch filter {
+	case "+/#":
 		return "#"
+	case "/#":
+		return "/+/#"
+	default:
+		return filter
 	}
-	return filter
 }

@@ -29,3 +29,10 @@ func ExampleExpand() {
 	// Output:
 	// sub:parking/v1/+/dev-1/cmd/+ <nil>
 }
+
+func ExampleParseAIF() {
+	scopes, err := topicacl.ParseAIF([]byte(`[["parking/v1/+/state",["pub","sub"]],["parking/v1/#",["sub"]]]`))
+	fmt.Println(scopes, err)
+	// Output:
+	// [pub:parking/v1/+/state sub:parking/v1/+/state sub:parking/v1/#] <nil>
+}

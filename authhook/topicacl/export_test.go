@@ -1,7 +1,7 @@
 package topicacl
 
-// WorstSteps returns the largest number of words that any question to these grants can touch: what advance and pick loop over,
-// summed over all levels.
+// WorstSteps returns the largest number of words that any question to these grants can touch: what intersect and addBoth loop
+// over, summed over all levels.
 func (g *Grants) WorstSteps() int {
 	worst := 0
 	for _, m := range []*matcher{&g.publishing, &g.subscribed} {
@@ -15,12 +15,14 @@ func (g *Grants) WorstSteps() int {
 }
 
 func (l *level) steps() int {
-	longest := 0
+	longest := l.plus.steps()
 	for _, e := range l.list {
-		longest = max(longest, int(e.span.to-e.span.from))
+		longest = max(longest, e.grants.steps())
 	}
-	for _, s := range l.index {
-		longest = max(longest, int(s.to-s.from))
+	for _, o := range l.index {
+		longest = max(longest, o.steps())
 	}
-	return longest + len(l.plus) + len(l.hash) + len(l.end)
+	return longest + len(l.hash) + len(l.end)
 }
+
+func (o *overlay) steps() int { return len(o.base) + len(o.cells) }

@@ -59,7 +59,8 @@ func Compile(scopes []string) (*Grants, []Ignored) {
 // Publish says whether a message may be published to topic with this QoS and retain flag. One grant alone must allow all three.
 // Topic names with wildcards are malformed; $share/… and $SYS… are reserved in any letter case, whatever the grants.
 func (g *Grants) Publish(topic string, qos byte, retain bool) Verdict {
-	if r := checkName(topic); r != "" {
+	var p path
+	if r := p.parseName(topic); r != "" {
 		return refused(r)
 	}
 	if reservedForPublish(topic) {
@@ -72,7 +73,7 @@ func (g *Grants) Publish(topic string, qos byte, retain bool) Verdict {
 	if qos > maxQoS {
 		return refused(ReasonQoS)
 	}
-	found, limited := m.match(topic, m.permitting(qos, retain))
+	found, limited := m.match(&p, m.permitting(qos, retain))
 	switch {
 	case found >= 0:
 		return m.allowed(found)
@@ -95,31 +96,44 @@ func (g *Grants) Subscribe(filter string) Verdict {
 	if r != "" {
 		return refused(r)
 	}
-	if r := checkFilter(judged); r != "" {
+	var p path
+	if r := p.parseFilter(normalise(judged)); r != "" {
 		return refused(r)
 	}
 	if g == nil {
 		return refused(ReasonNoGrant)
 	}
 	m := &g.subscribed
-	for qos := byte(maxQoS); ; qos-- {
-		found, limited := m.match(judged, m.permitting(qos, false))
-		if found >= 0 {
-			return m.allowed(found)
-		}
-		if limited < 0 || qos == 0 {
-			return refused(ReasonNoGrant)
-		}
+	if found, _ := m.match(&p, m.permitting(0, false)); found >= 0 {
+		return m.allowed(found)
 	}
+	return refused(ReasonNoGrant)
 }
 
 // Deliver says whether a message on this topic name may be given to the session.
 func (g *Grants) Deliver(topic string) bool {
-	if g == nil || checkName(topic) != "" {
+	var p path
+	if g == nil || p.parseName(topic) != "" {
 		return false
 	}
 	m := &g.subscribed
-	found, _ := m.match(topic, m.permitting(0, false))
+	found, _ := m.match(&p, m.permitting(0, false))
+	return found >= 0
+}
+
+// Holds reports whether a topic scope lies within one grant of the same action, its limits included: whether these grants allow all
+// that it allows. What is no topic scope, or a malformed one, is not held.
+func (g *Grants) Holds(scope string) bool {
+	s, err := ParseScope(scope)
+	var p path
+	if g == nil || err != nil || p.parseFilter(normalise(s.Filter)) != "" {
+		return false
+	}
+	m := &g.subscribed
+	if s.Action == ActionPublish {
+		m = &g.publishing
+	}
+	found, _ := m.match(&p, m.permitting(s.MaxQoS, s.Retain))
 	return found >= 0
 }
 

@@ -22,15 +22,20 @@ func compile(t failer, scopes ...string) *topicacl.Grants {
 	return grants
 }
 
-// amongMany compiles the scopes in the middle of 200 others of each action, so many that they are matched in another way than few.
+// amongMany compiles the scopes in the middle of 400 others of each action, so many that they are matched in another way than few.
+// The first 100 others begin with a/other and the rest with c/other: texts that are rare, frequent and everywhere are all there.
 func amongMany(t failer, scopes ...string) *topicacl.Grants {
 	t.Helper()
 	var all []string
-	for i := range 200 {
-		if i == 100 {
+	for i := range 400 {
+		if i == 200 {
 			all = append(all, scopes...)
 		}
-		all = append(all, fmt.Sprintf("sub:other/%d/x/y/#", i), fmt.Sprintf("pub:other/%d/x/y/#", i))
+		first := "c"
+		if i < 100 {
+			first = "a"
+		}
+		all = append(all, fmt.Sprintf("sub:%s/other/%d/x/y/#", first, i), fmt.Sprintf("pub:%s/other/%d/x/y/#", first, i))
 	}
 	return compile(t, all...)
 }

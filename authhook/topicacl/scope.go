@@ -98,7 +98,8 @@ func ParseScope(s string) (Scope, error) {
 func malformedScope(what string) error { return fmt.Errorf("%w: %s", ErrMalformedScope, what) }
 
 func checkGrantFilter(action Action, filter string) Reason {
-	if r := checkFilter(filter); r != "" {
+	var p path
+	if r := p.parseFilter(filter); r != "" {
 		return r
 	}
 	if strings.EqualFold(firstLevel(filter), shareLevel) || (action == ActionPublish && reservedForPublish(filter)) {

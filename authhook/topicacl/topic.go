@@ -23,51 +23,70 @@ const (
 	sysPrefix  = "$sys"
 )
 
-// checkName reports what is wrong with a topic name, or "" (MQTT 5.0 §4.7.3, §1.5.4). Control characters, which a receiver may
-// refuse, are refused.
-func checkName(topic string) Reason { return checkPath(topic, false, ReasonTopic) }
-
-// checkFilter reports what is wrong with a topic filter, or "" (MQTT 5.0 §4.7.1). It does not know $share.
-func checkFilter(filter string) Reason { return checkPath(filter, true, ReasonFilter) }
-
-func checkPath(path string, wildcards bool, malformed Reason) Reason {
-	if path == "" {
-		return malformed
-	}
-	if len(path) > MaxTopicLength {
-		return ReasonTooLong
-	}
-	levels, ascii, ok := scan(path, wildcards)
-	switch {
-	case !ok || (!ascii && !validUnicode(path)):
-		return malformed
-	case levels > MaxLevels:
-		return ReasonTooDeep
-	default:
-		return ""
-	}
+// A path is a well-formed topic name or topic filter, split into its levels.
+type path struct {
+	text  string
+	ends  [MaxLevels]uint16 // where each level ends in text
+	depth int               // the number of levels
 }
 
-// scan looks at every byte once. It counts the levels and reports whether all is ASCII, and whether wildcards and control
-// characters are where they may be.
-func scan(path string, wildcards bool) (levels int, ascii, ok bool) {
-	levels, ascii = 1, true
-	for i := range len(path) {
-		switch c := path[i]; {
+func (p *path) level(i int) string {
+	from := 0
+	if i > 0 {
+		from = int(p.ends[i-1]) + 1
+	}
+	return p.text[from:p.ends[i]]
+}
+
+// parseName reads a topic name into p, which is zero, or reports what is wrong with it (MQTT 5.0 §4.7.3, §1.5.4). Control
+// characters, which a receiver may refuse, are refused.
+func (p *path) parseName(topic string) Reason { return p.parse(topic, false, ReasonTopic) }
+
+// parseFilter reads a topic filter into p, which is zero, or reports what is wrong with it (MQTT 5.0 §4.7.1). It does not know
+// $share.
+func (p *path) parseFilter(filter string) Reason { return p.parse(filter, true, ReasonFilter) }
+
+func (p *path) parse(text string, wildcards bool, malformed Reason) Reason {
+	switch {
+	case text == "":
+		return malformed
+	case len(text) > MaxTopicLength:
+		return ReasonTooLong
+	}
+	ascii, r := p.split(text, wildcards, malformed)
+	if r == "" && !ascii && !validUnicode(text) {
+		return malformed
+	}
+	return r
+}
+
+// split looks at every byte once. It finds the levels, and what is wrong but for text that is not ASCII.
+func (p *path) split(text string, wildcards bool, malformed Reason) (ascii bool, r Reason) {
+	ascii = true
+	depth := 0
+	for i := range len(text) {
+		switch c := text[i]; {
 		case '/' < c && c < 0x7f: // most bytes
 		case c == '/':
-			levels++
+			if depth == MaxLevels-1 {
+				return ascii, ReasonTooDeep
+			}
+			p.ends[depth] = uint16(i)
+			depth++
 		case c == '+' || c == '#':
-			if !wildcards || !wildcardStandsAlone(path, i) {
-				return 0, false, false
+			if !wildcards || !wildcardStandsAlone(text, i) {
+				return ascii, malformed
 			}
 		case c >= utf8.RuneSelf:
 			ascii = false
 		case c < ' ' || c == 0x7f:
-			return 0, false, false
+			return ascii, malformed
 		}
 	}
-	return levels, ascii, true
+	p.ends[depth] = uint16(len(text))
+	p.depth = depth + 1
+	p.text = text
+	return ascii, ""
 }
 
 // wildcardStandsAlone reports whether the wildcard at path[i] is a whole level, and the last one if it is '#'.
