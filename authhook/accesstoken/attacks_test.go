@@ -1,6 +1,7 @@
 package accesstoken_test
 
 import (
+	"context"
 	"crypto/ed25519"
 	"crypto/x509"
 	"encoding/base64"
@@ -21,8 +22,13 @@ type refusal struct {
 	want  error
 }
 
+// A judge is a Verifier, or several.
+type judge interface {
+	Verify(ctx context.Context, token string) (*accesstoken.Token, error)
+}
+
 // checkRefusals verifies tokens by what they try.
-func checkRefusals(t *testing.T, v *accesstoken.Verifier, refusals map[string]refusal) {
+func checkRefusals(t *testing.T, v judge, refusals map[string]refusal) {
 	t.Helper()
 	for what, r := range refusals {
 		token, err := v.Verify(t.Context(), r.token)
@@ -361,7 +367,7 @@ func strayBits(tb testing.TB, signature string) string {
 func TestJ4_AClaimInAnotherLetterCaseIsRefused(t *testing.T) {
 	t.Parallel()
 	tried := map[string]refusal{}
-	for _, name := range []string{"EXP", "Exp", "ISS", "i\u017f\u017f", "Aud", "SUB", "Nbf", "IAT", "JTI", "Client_ID", "Scope", "SCP", "sCp"} {
+	for _, name := range []string{"EXP", "Exp", "ISS", "i\u017f\u017f", "Aud", "SUB", "Nbf", "IAT", "JTI", "Client_ID", "Scope", "SCP", "sCp", "CNF", "Credential_ID"} {
 		tried[name] = refusal{signEd(t, edHeader, goodClaims().with(name, "x").json(t)), accesstoken.ErrClaims}
 	}
 	tried["EXP alone"] = refusal{signEd(t, edHeader, goodClaims().without("exp").with("EXP", noon.Unix()+60).json(t)), accesstoken.ErrClaims}

@@ -49,6 +49,16 @@ func BenchmarkVerify(b *testing.B) {
 			}
 			b.ReportMetric(perOperation(b)/bare, "x-bare")
 		})
+		issuers := twoIssuers(b)
+		b.Run(c.method.Alg()+"/among-issuers", func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := issuers.Verify(b.Context(), text); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(perOperation(b)/bare, "x-bare")
+		})
 	}
 }
 
@@ -72,6 +82,17 @@ func BenchmarkRefuse(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// BenchmarkRemoteKey measures what the cache costs while it is fresh.
+func BenchmarkRemoteKey(b *testing.B) {
+	_, keys := newSite(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := keys.Key(b.Context(), edKeyID, "EdDSA"); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package accesstoken
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"math"
@@ -12,19 +13,19 @@ import (
 )
 
 const (
-	// maxIdentifierLength bounds iss, sub, client_id, jti and each audience, in bytes.
+	// maxIdentifierLength bounds the client ID, sub, jti and credential_id, in bytes.
 	maxIdentifierLength = 1024
 	// maxNumericDate is the last second of the year 9999: later times cannot be written in RFC 3339.
 	maxNumericDate = 253402300799
 )
 
 // registered are the claims that this package reads. A member whose name differs from one of them in letter case alone is refused:
-// other parsers would take it for the claim.
-var registered = [...]string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "scope", "scp"}
+// other parsers would take it for the claim. The same holds for claims that the configuration names.
+var registered = [...]string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "scope", "scp", "cnf", "credential_id"}
 
 // judge turns the payload of a correctly signed token into a Token, if it is acceptable now.
 func (v *Verifier) judge(claims map[string]any, keyID string) (*Token, error) {
-	if err := checkNames(claims); err != nil {
+	if err := v.checkNames(claims); err != nil {
 		return nil, err
 	}
 	t := &Token{KeyID: keyID, Claims: claims}
@@ -34,20 +35,25 @@ func (v *Verifier) judge(claims map[string]any, keyID string) (*Token, error) {
 	if err := v.judgeTimes(t); err != nil {
 		return nil, err
 	}
-	if err := readPrincipal(t); err != nil {
+	if err := v.judgeRequired(t); err != nil {
+		return nil, err
+	}
+	if err := v.judgePrincipal(t); err != nil {
 		return nil, err
 	}
 	var err error
-	t.Scopes, err = readScopes(claims)
-	if err != nil {
+	if t.Thumbprint, err = readThumbprint(claims); err != nil {
+		return nil, err
+	}
+	if t.Scopes, t.AIF, err = readScopes(claims); err != nil {
 		return nil, err
 	}
 	return t, nil
 }
 
-func checkNames(claims map[string]any) error {
+func (v *Verifier) checkNames(claims map[string]any) error {
 	for name := range claims {
-		for _, claim := range registered {
+		for _, claim := range v.names {
 			if name != claim && strings.EqualFold(name, claim) {
 				return refuse(ErrClaims, "the name of "+claim+" in another letter case")
 			}
@@ -134,13 +140,43 @@ func numericDate(value any) (time.Time, error) {
 	return time.Unix(int64(whole), int64(fraction*float64(time.Second))), nil
 }
 
-// readPrincipal reads client_id, sub and jti. They are what logs, topics and revocation lists are made of, so they are plain text.
-func readPrincipal(t *Token) error {
+// judgeRequired compares the claims that the configuration requires.
+func (v *Verifier) judgeRequired(t *Token) error {
+	for name, want := range v.required {
+		if !says(t.Claims[name], want) {
+			return refuse(ErrClaims, name+" is missing or not as required")
+		}
+	}
+	return nil
+}
+
+// says reports whether a claim is the string want, or a number that want writes: issuers write 1 as 1.0 as well.
+func says(claim any, want string) bool {
+	switch value := claim.(type) {
+	case string:
+		return value == want
+	case json.Number:
+		got, err := value.Float64()
+		number, malformed := strconv.ParseFloat(want, 64)
+		return err == nil && malformed == nil && got == number
+	default:
+		return false
+	}
+}
+
+// judgePrincipal reads the client ID, sub, jti and credential_id. They are what logs, topics and revocation lists are made of, so they
+// are plain text.
+func (v *Verifier) judgePrincipal(t *Token) error {
 	for _, claim := range []struct {
 		name     string
 		into     *string
 		required bool
-	}{{"client_id", &t.ClientID, true}, {"sub", &t.Subject, false}, {"jti", &t.ID, false}} {
+	}{
+		{cmp.Or(v.clientIDClaim, "client_id"), &t.ClientID, true},
+		{"sub", &t.Subject, false},
+		{"jti", &t.ID, v.requireTokenID},
+		{"credential_id", &t.CredentialID, false},
+	} {
 		value, present := t.Claims[claim.name]
 		if !present && !claim.required {
 			continue
@@ -151,8 +187,12 @@ func readPrincipal(t *Token) error {
 		}
 		*claim.into = text
 	}
-	if t.Subject != "" && t.Subject != t.ClientID {
+	other, present := t.Claims["client_id"]
+	switch {
+	case v.clientIDClaim == "" && t.Subject != "" && t.Subject != t.ClientID:
 		return refuse(ErrClaims, "sub and client_id disagree")
+	case v.clientIDClaim != "" && v.clientIDClaim != "sub" && present && other != t.ClientID:
+		return refuse(ErrClaims, "client_id and the claim that holds the client ID disagree")
 	}
 	return nil
 }

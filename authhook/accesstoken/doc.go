@@ -6,6 +6,9 @@
 // names in another letter case, text that is not UTF-8. Every refusal wraps one of the package's sentinel errors; Rule names it
 // for logs and metrics. No error ever holds text of the token.
 //
-// Where the keys come from is the KeySet's business; StaticKeys holds a fixed set. The package must not know MQTT, scopes' meaning,
-// sessions or clients, keeps no state between two tokens, and logs nothing.
+// Where the keys come from is the KeySet's business: StaticKeys holds a fixed set, RemoteKeys fetches an issuer's JWK set and keeps it.
+// Issuers puts the Verifiers of several issuers together. The examples are recipes for the issuers that people have.
+//
+// The package must not know MQTT, scopes' meaning, sessions or clients. A Verifier keeps no state between two tokens and logs
+// nothing; RemoteKeys keeps its set and tells its logger what becomes of it.
 package accesstoken

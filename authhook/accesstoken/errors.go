@@ -31,6 +31,8 @@ var (
 	ErrNotYetValid = errors.New("token not yet valid")
 	// ErrClaims says that a claim is missing, of the wrong type, or contradicts another.
 	ErrClaims = errors.New("unacceptable claims")
+	// ErrConfirmation says that the claim cnf binds the token to something that this package does not know.
+	ErrConfirmation = errors.New("unknown confirmation")
 	// ErrLifetime says that the token lives longer than the configuration allows, or no time at all. It is an ErrClaims.
 	ErrLifetime = fmt.Errorf("%w: lifetime", ErrClaims)
 )
@@ -57,6 +59,7 @@ func Rule(err error) string {
 		{ErrExpired, "token-expired"},
 		{ErrNotYetValid, "token-not-yet-valid"},
 		{ErrLifetime, "token-lifetime"},
+		{ErrConfirmation, "token-confirmation"},
 		{ErrClaims, "token-claims"},
 	}
 	for _, r := range rules {

@@ -14,16 +14,29 @@ const maxDepth = 8
 
 // Faults of JSON text.
 var (
-	errJSON      = errors.New("not a JSON object in UTF-8")
+	errJSON      = errors.New("not one JSON value in UTF-8, or not of the kind wanted")
 	errDuplicate = errors.New("two members of one name")
 	errDepth     = errors.New("nested too deep")
 	errEscape    = errors.New("escape that stands for no character")
 )
 
-// parseObject decodes one JSON object and nothing after it. It refuses what encoding/json lets pass: two members of one name at any
+// parseObject decodes one JSON object as parseValue does.
+func parseObject(data []byte) (map[string]any, error) {
+	value, err := parseValue(data)
+	if err != nil {
+		return nil, err
+	}
+	object, ok := value.(map[string]any)
+	if !ok {
+		return nil, errJSON
+	}
+	return object, nil
+}
+
+// parseValue decodes one JSON value and nothing after it. It refuses what encoding/json lets pass: two members of one name at any
 // depth, depth beyond maxDepth, text that is not UTF-8, and escapes that stand for no character, which would make different names
 // equal. Numbers are of type json.Number.
-func parseObject(data []byte) (map[string]any, error) {
+func parseValue(data []byte) (any, error) {
 	members, depth := measure(data)
 	if depth > maxDepth {
 		return nil, errDepth
@@ -37,18 +50,17 @@ func parseObject(data []byte) (map[string]any, error) {
 	if err := decoder.Decode(&value); err != nil {
 		return nil, errJSON
 	}
-	object, ok := value.(map[string]any)
-	if _, err := decoder.Token(); !ok || !errors.Is(err, io.EOF) {
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return nil, errJSON
 	}
-	kept, err := census(object)
+	kept, err := census(value)
 	if err != nil {
 		return nil, err
 	}
 	if kept != members {
 		return nil, errDuplicate // of two members of one name the decoder keeps the last
 	}
-	return object, nil
+	return value, nil
 }
 
 // measure counts the members of all objects in JSON text, one colon each, and finds the greatest depth. Text that is not JSON

@@ -83,6 +83,9 @@ func checkRSA(k *rsa.PublicKey) error {
 	return nil
 }
 
+// errKeyIDTwice says that a set names two keys alike.
+var errKeyIDTwice = errors.New("the key ID is given twice")
+
 // StaticKeys is a KeySet that never changes. Its methods may be called concurrently.
 type StaticKeys struct {
 	keys map[string]staticKey
@@ -121,7 +124,7 @@ func (s *StaticKeys) add(kid string, key crypto.PublicKey) error {
 		return err
 	}
 	if _, twice := s.keys[kid]; twice {
-		return errors.New("the key ID is given twice")
+		return errKeyIDTwice
 	}
 	public, err := clonePublic(key)
 	if err != nil {

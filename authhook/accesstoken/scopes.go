@@ -5,23 +5,30 @@ import (
 	"strings"
 )
 
-// readScopes reads the claims scp (an array or a string) and scope (a string). Where both are present they must be the same set.
-func readScopes(claims map[string]any) ([]string, error) {
+// readScopes reads the claims scp (an array or a string) and scope (a string, or AIF). Where both are present they must be the same
+// set; AIF is never the same as scopes.
+func readScopes(claims map[string]any) (scopes []string, aif []byte, err error) {
 	scp, hasSCP, err := readSCP(claims)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	if aif := readAIF(claims); aif != nil {
+		if len(scp) > 0 {
+			return nil, nil, refuse(ErrClaims, "scp beside a scope in AIF")
+		}
+		return nil, aif, nil
 	}
 	scope, hasScope, err := readScope(claims, "scope")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if !hasSCP {
-		return scope, nil
+		return scope, nil, nil
 	}
 	if hasScope && !sameSet(scp, scope) {
-		return nil, refuse(ErrClaims, "scp and scope disagree")
+		return nil, nil, refuse(ErrClaims, "scp and scope disagree")
 	}
-	return scp, nil
+	return scp, nil, nil
 }
 
 func readSCP(claims map[string]any) (scopes []string, present bool, err error) {

@@ -1,11 +1,13 @@
 package accesstoken
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -41,6 +43,15 @@ type Config struct {
 	// Types is the allow-list of the header's typ, compared without regard to letter case (RFC 7515 §4.1.9). The default is at+jwt
 	// and application/at+jwt (RFC 9068 §4).
 	Types []string
+	// ClientIDClaim names the claim that holds the client ID, azp or sub for example. sub may say what it likes then, and so may client_id
+	// beside sub; beside any other claim it must say the same. The default "" is the rule of RFC 9068 §2.2 for clients that act for
+	// themselves: client_id, and sub, if there is one, says the same.
+	ClientIDClaim string
+	// RequiredClaims must all be in the token, each a string with this value or a number written so. With ClientIDClaim, they are how
+	// an issuer's tokens for clients are told from those for users.
+	RequiredClaims map[string]string
+	// RequireTokenID refuses tokens without jti, which cannot be revoked one by one.
+	RequireTokenID bool
 	// Leeway is how far clocks may differ, at most ten minutes.
 	Leeway time.Duration
 	// MaxLifetime bounds the time from iat, or from now if there is no iat, to exp. 0 stands for 24 hours.
@@ -55,6 +66,10 @@ type Verifier struct {
 	keys             KeySet
 	methods          map[string]jwt.SigningMethod
 	types            []string
+	clientIDClaim    string // "" for the default rule
+	required         map[string]string
+	requireTokenID   bool
+	names            []string // of all claims that are read
 	leeway           time.Duration
 	maxLifetime      time.Duration
 	now              func() time.Time
@@ -72,6 +87,10 @@ func New(cfg Config) (*Verifier, error) {
 	fault(cfg.Audience == "", "audience is missing")
 	fault(cfg.Keys == nil, "keys are missing")
 	fault(slices.Contains(cfg.Types, ""), "a token type is empty")
+	fault(slices.Contains([]string{"iss", "aud", "exp", "nbf", "iat", "jti", "scope", "scp", "cnf"}, cfg.ClientIDClaim),
+		"the claim named for the client ID is one of another meaning")
+	_, nameless := cfg.RequiredClaims[""]
+	fault(nameless, "a required claim has no name")
 	fault(cfg.Leeway < 0 || cfg.Leeway > maxLeeway, "leeway is negative or more than "+maxLeeway.String())
 	fault(cfg.MaxLifetime < 0, "maximal lifetime is negative")
 	if len(faults) > 0 {
@@ -79,13 +98,15 @@ func New(cfg Config) (*Verifier, error) {
 	}
 	v := &Verifier{
 		issuer: cfg.Issuer, audience: cfg.Audience, keys: cfg.Keys, methods: methods,
-		types: []string{"at+jwt", "application/at+jwt"}, leeway: cfg.Leeway, maxLifetime: defaultMaxLifetime, now: time.Now,
+		types: []string{"at+jwt", "application/at+jwt"}, clientIDClaim: cfg.ClientIDClaim, required: maps.Clone(cfg.RequiredClaims),
+		requireTokenID: cfg.RequireTokenID, leeway: cfg.Leeway, maxLifetime: cmp.Or(cfg.MaxLifetime, defaultMaxLifetime), now: time.Now,
+	}
+	v.names = append(slices.Collect(maps.Keys(v.required)), registered[:]...)
+	if v.clientIDClaim != "" {
+		v.names = append(v.names, v.clientIDClaim)
 	}
 	if len(cfg.Types) > 0 {
 		v.types = slices.Clone(cfg.Types)
-	}
-	if cfg.MaxLifetime > 0 {
-		v.maxLifetime = cfg.MaxLifetime
 	}
 	if cfg.Now != nil {
 		v.now = cfg.Now
@@ -111,6 +132,9 @@ func allowedMethods(algorithms []string) (map[string]jwt.SigningMethod, []error)
 	return methods, faults
 }
 
+// Issuer returns the issuer whose tokens the Verifier accepts.
+func (v *Verifier) Issuer() string { return v.issuer }
+
 // Verify returns what the token says if it is acceptable now. Otherwise the error wraps one of the package's sentinels; it says
 // which rule the token broke, and never holds text of the token.
 func (v *Verifier) Verify(ctx context.Context, token string) (*Token, error) {
@@ -118,6 +142,10 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Token, error) {
 	if err != nil {
 		return nil, err
 	}
+	return v.verify(ctx, parts)
+}
+
+func (v *Verifier) verify(ctx context.Context, parts compact) (*Token, error) {
 	head, err := parseHeader(parts.header)
 	if err != nil {
 		return nil, err
@@ -159,6 +187,8 @@ func (v *Verifier) key(ctx context.Context, head header) (crypto.PublicKey, erro
 		return nil, ErrUnknownKey
 	case errors.Is(err, ErrAlgorithm):
 		return nil, refuse(ErrAlgorithm, "the key is for another algorithm")
+	case errors.Is(err, ErrKeysUnavailable):
+		return nil, err
 	case err != nil:
 		return nil, fmt.Errorf("%w: %w", ErrKeysUnavailable, err)
 	}

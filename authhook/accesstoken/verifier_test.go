@@ -149,6 +149,12 @@ func TestTheKeySetsAnswerDecidesTheRule(t *testing.T) {
 	if _, err := v.Verify(t.Context(), tokens["EdDSA"]); !errors.Is(err, cause) {
 		t.Errorf("%v does not hold the cause", err)
 	}
+	v = verifier(t, func(cfg *accesstoken.Config) {
+		cfg.Keys = answer(nil, fmt.Errorf("%w: %w", accesstoken.ErrKeysUnavailable, cause))
+	})
+	if _, err := v.Verify(t.Context(), tokens["EdDSA"]); !errors.Is(err, cause) || strings.Count(err.Error(), "unavailable") != 1 {
+		t.Errorf("%v does not say once that keys are unavailable, and why", err)
+	}
 }
 
 func TestJ5_EveryFaultOfTheConfigurationIsNamedAtOnce(t *testing.T) {
@@ -201,7 +207,7 @@ func TestEveryRefusalHasARuleOfItsOwn(t *testing.T) {
 		accesstoken.ErrType: "token-type", accesstoken.ErrUnknownKey: "token-unknown-key", accesstoken.ErrKeysUnavailable: "token-keys-unavailable",
 		accesstoken.ErrSignature: "token-signature", accesstoken.ErrIssuer: "token-issuer", accesstoken.ErrAudience: "token-audience",
 		accesstoken.ErrExpired: "token-expired", accesstoken.ErrNotYetValid: "token-not-yet-valid", accesstoken.ErrClaims: "token-claims",
-		accesstoken.ErrLifetime: "token-lifetime",
+		accesstoken.ErrLifetime: "token-lifetime", accesstoken.ErrConfirmation: "token-confirmation",
 	}
 	for err, want := range names {
 		if got := accesstoken.Rule(err); got != want {
@@ -233,6 +239,7 @@ func TestO1_NoErrorHoldsTextOfTheToken(t *testing.T) {
 		"exp":         signEd(t, edHeader, good.with("exp", canary).json(t)),
 		"client":      signEd(t, edHeader, good.with("client_id", canary).json(t)),
 		"scope":       signEd(t, edHeader, good.with("scope", canary).json(t)),
+		"cnf":         signEd(t, edHeader, good.with("cnf", claims{canary: canary}).json(t)),
 	} {
 		if _, err := v.Verify(t.Context(), text); err == nil || strings.Contains(err.Error(), canary) {
 			t.Errorf("%s: %v, want an error without the token's text", what, err)
