@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"github.com/boomgate/boomgate/broker"
@@ -138,9 +139,16 @@ func TestP1_ASecondConnectClosesAndItsPasswordIsNotLogged(t *testing.T) {
 	}
 }
 
-func TestP1_SubscribeWithoutOptionsCostsOnlyItsSender(t *testing.T) {
+// A packet that makes mochi panic, as a hook's fault does here, ends one connection in order and nothing else.
+func TestP1_APanicCostsOnlyItsSender(t *testing.T) {
 	t.Parallel()
-	r := start(t)
+	r := start(t, func(s *setup) {
+		s.hook.onPublish = func(_ *mqtt.Client, pk packets.Packet) {
+			if pk.TopicName == "panic" {
+				panic("a fault")
+			}
+		}
+	})
 	witness, _ := r.connect("witness")
 	witness.subscribe("wills/#", 1)
 	c, _ := r.connect("broken", v5, kept, will("wills/broken", "lost", 1))
@@ -149,8 +157,7 @@ func TestP1_SubscribeWithoutOptionsCostsOnlyItsSender(t *testing.T) {
 	ends.subscribe("mine", 1)
 
 	for _, victim := range []*raw{c, ends} {
-		_, err := victim.Write([]byte{0x82, 6, 0, 9, 0, 0, 1, 'a'})
-		must(t, err)
+		victim.send(message("panic", "x", 0))
 		victim.expectEnd()
 		witness.sendAck(packets.Puback, witness.expectMessage("lost").PacketID)
 	}
@@ -170,6 +177,29 @@ func TestP1_SubscribeWithoutOptionsCostsOnlyItsSender(t *testing.T) {
 	}
 	again.send(message("mine", "still here", 0))
 	again.expectMessage("still here")
+}
+
+func TestP1_APanicOverAQueuedMessageCostsOnlyItsReceiver(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(s *setup) {
+		s.hook.onEncode = func(cl *mqtt.Client, pk packets.Packet) packets.Packet {
+			if cl.ID == "victim" && pk.FixedHeader.Type == packets.Publish {
+				panic("a fault")
+			}
+			return pk
+		}
+	})
+	c, _ := r.connect("victim", kept)
+	c.subscribe("a", 1)
+	c.disconnect()
+	must(t, r.Publish(t.Context(), "a", []byte("x"), 1, false))
+	c, _ = r.connect("victim", kept, func(pk *packets.Packet) { pk.ProtocolVersion = 5 })
+	c.expectEnd()
+	if !strings.Contains(r.log.String(), "panic-contained") {
+		t.Errorf("the log does not say what happened:\n%s", r.log)
+	}
+	other, _ := r.connect("other")
+	other.ping()
 }
 
 func TestP1_AnyKeepAliveWorks(t *testing.T) {

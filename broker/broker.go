@@ -38,12 +38,13 @@ type Broker struct {
 	tls       *tls.Config // nil without certificate files
 	listeners map[string]net.Listener
 
-	gate    *gate
-	serving *serving
-	live    *live
-	peers   peers
-	keeper  *keeper
-	upkeep  *upkeep
+	gate     *gate
+	serving  *serving
+	live     *live
+	peers    peers
+	sessions sessions
+	keeper   *keeper
+	upkeep   *upkeep
 
 	refused, dropped rate.Sometimes // what may be logged of them
 
@@ -68,15 +69,17 @@ func Open(ctx context.Context, cfg Config) (_ *Broker, err error) {
 		cfg.Now = time.Now
 	}
 	limits := cfg.Limits.withDefaults()
+	server := newServer(limits, cfg.Logger)
 	b := &Broker{
 		cfg: cfg, limits: limits, log: cfg.Logger,
-		server:    newServer(limits, cfg.Logger),
+		server:    server,
 		listeners: map[string]net.Listener{},
 		gate:      newGate(limits), serving: newServing(), live: newLive(),
-		keeper:  &keeper{now: cfg.Now, sessions: map[string]*keptSession{}},
-		refused: rate.Sometimes{Interval: reportEvery},
-		dropped: rate.Sometimes{Interval: reportEvery},
-		closing: make(chan struct{}), ready: make(chan struct{}), stopped: make(chan struct{}),
+		sessions: sessions{limit: limits.MaxQueueBytes},
+		keeper:   newKeeper(server, cfg.Now),
+		refused:  rate.Sometimes{Interval: reportEvery},
+		dropped:  rate.Sometimes{Interval: reportEvery},
+		closing:  make(chan struct{}), ready: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	b.upkeep = &upkeep{broker: b, full: rate.Sometimes{Interval: reportEvery}}
 	defer func() {
@@ -84,6 +87,9 @@ func Open(ctx context.Context, cfg Config) (_ *Broker, err error) {
 			err = errors.Join(err, b.Close())
 		}
 	}()
+	if err := b.addHook(&intake{broker: b}); err != nil {
+		return nil, err
+	}
 	if cfg.CertFile != "" {
 		cert, err := loadCertificate(cfg, limits.CertificateCheck)
 		if err != nil {
@@ -106,17 +112,25 @@ func Open(ctx context.Context, cfg Config) (_ *Broker, err error) {
 func (b *Broker) Server() *mqtt.Server { return b.server }
 
 // Attach adds a hook. All hooks are attached before Run; the broker's own come
-// after them and see what they have decided.
+// after them and see what they have decided. It sees a message when it is
+// written to its client, which may be long after mochi has queued it.
 func (b *Broker) Attach(hook mqtt.Hook) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.started {
 		return ErrStarted
 	}
-	if err := b.server.AddHook(hook, nil); err != nil {
-		return fmt.Errorf("attach hook: %w", err)
+	if err := b.addHook(hook); err != nil {
+		return err
 	}
 	b.attached = append(b.attached, hook)
+	return nil
+}
+
+func (b *Broker) addHook(hook mqtt.Hook) error {
+	if err := b.server.AddHook(hook, nil); err != nil {
+		return fmt.Errorf("attach hook %s: %w", hook.ID(), err)
+	}
 	return nil
 }
 
@@ -207,17 +221,17 @@ func (b *Broker) start() error {
 		return fmt.Errorf("%w: there are %d", ErrAuthHooks, n)
 	}
 	for _, own := range []mqtt.Hook{&hook{broker: b}, b.keeper} {
-		if err := b.server.AddHook(own, nil); err != nil {
-			return fmt.Errorf("add hook: %w", err)
+		if err := b.addHook(own); err != nil {
+			return err
 		}
 	}
-	if err := b.keeper.restore(b.server, b.upkeep, b.limits.MaxSessionExpiry); err != nil {
+	if err := b.restore(); err != nil {
 		return err
 	}
 	if err := b.server.Serve(); err != nil {
 		return fmt.Errorf("start: %w", err)
 	}
-	b.keeper.prune(b.server)
+	b.prune()
 	b.started = true
 	return nil
 }
@@ -233,7 +247,7 @@ func countAuth(hooks []mqtt.Hook) int {
 	return n
 }
 
-// allHooks are the hooks in the order in which mochi calls them.
+// allHooks are the hooks that see events, in the order in which mochi calls them.
 func (b *Broker) allHooks() []mqtt.Hook {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -1,12 +1,14 @@
 package broker
 
 import (
-	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/mochi-mqtt/server/v2/packets"
 )
 
 const (
@@ -29,6 +31,7 @@ var pingresp = [2]byte{0xD0, 0x00}
 // side is shut, and what the client sends meanwhile is read and discarded: a
 // socket closed on unread data is reset, and the reset would take the farewell
 // away before the client has read it. All that is bounded by KickTimeout.
+// CloseWrite is the first half of that: the connection is still read.
 type conn struct {
 	net.Conn          // the byte stream: TCP, TLS or WebSocket
 	socket   net.Conn // the socket under it
@@ -36,24 +39,26 @@ type conn struct {
 	limits   Limits
 	frames   framing
 	head     []byte // bytes read before mochi
+	fault    error  // what is wrong with the packet that follows
 
 	swallowed atomic.Int32  // stand-ins on their way
 	closed    chan struct{} // closed when Close is called
 	flushed   chan struct{} // closed when nothing will be written any more
 
 	mu       sync.Mutex
-	drained  sync.Cond // the buffer has room, or the connection is closed
+	drained  sync.Cond // the buffer has room, or nothing is taken any more
 	buf      []byte
 	deadline time.Time // what SetWriteDeadline asked for
 	flushing bool
-	closing  bool
+	ending   bool // nothing is to be written after the buffer
+	closing  bool // and nothing is read any more
 	linger   *time.Timer
 }
 
 func newConn(stream, socket net.Conn, limits Limits) *conn {
 	c := &conn{
 		Conn: stream, socket: socket, limits: limits,
-		frames: framing{maxConnect: limits.MaxConnectSize},
+		frames: framing{maxConnect: limits.MaxConnectSize, maxPacket: limits.MaxPacketSize, inspect: inspect},
 		closed: make(chan struct{}), flushed: make(chan struct{}),
 	}
 	c.drained.L = &c.mu
@@ -72,12 +77,17 @@ func (c *conn) greet() error {
 	return nil
 }
 
-// Read reads from the stream; what comes after Close is not handed on.
+// Read reads from the stream; what comes after Close is not handed on, nor is a
+// packet that is not what the standard says: its sender is told when mochi has
+// dealt with the packets before it.
 func (c *conn) Read(p []byte) (int, error) {
 	if len(c.head) > 0 {
 		n := copy(p, c.head)
 		c.head = c.head[n:]
 		return n, nil
+	}
+	if c.fault != nil {
+		return 0, c.refuse()
 	}
 	n, err := c.Conn.Read(p)
 	select {
@@ -85,12 +95,31 @@ func (c *conn) Read(p []byte) (int, error) {
 		return 0, net.ErrClosed
 	default:
 	}
-	if n > 0 {
-		if ferr := c.frames.check(p[:n]); ferr != nil {
-			return 0, ferr
-		}
+	if n == 0 {
+		return 0, err
 	}
-	return n, err
+	good, fault := c.frames.check(p[:n])
+	if fault == nil {
+		return n, err
+	}
+	if c.fault = fault; good == 0 {
+		return 0, c.refuse()
+	}
+	return good, nil
+}
+
+// refuse tells an MQTT 5 client what is wrong with its packet (MQTT 5 §4.13).
+func (c *conn) refuse() error {
+	var code packets.Code
+	if c.frames.version != 5 || !errors.As(c.fault, &code) {
+		return c.fault
+	}
+	if c.peer.established.Load() {
+		_, _ = c.Write([]byte{packets.Disconnect << 4, 2, code.Code, 0}) // a closed connection is none of its concern
+	} else {
+		_, _ = c.Write([]byte{packets.Connack << 4, 3, 0, code.Code, 0})
+	}
+	return c.fault
 }
 
 // Write buffers p; it never waits for the peer. An error of the socket closes the connection.
@@ -101,7 +130,7 @@ func (c *conn) Write(p []byte) (int, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closing {
+	if c.ending {
 		return 0, net.ErrClosed
 	}
 	c.buf = append(c.buf, p...)
@@ -115,13 +144,20 @@ func (c *conn) Write(p []byte) (int, error) {
 // stand-in next, and no real PINGRESP is written at that time.
 func (c *conn) swallow() { c.swallowed.Add(1) }
 
-// room waits until the buffer has room for another packet, or the connection is closed.
+// room waits until the buffer has room for another packet, or takes none any more.
 func (c *conn) room() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for len(c.buf) >= highWater && !c.closing {
+	for len(c.buf) >= highWater && !c.ending {
 		c.drained.Wait()
 	}
+}
+
+// roomy reports whether room would not wait.
+func (c *conn) roomy() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.buf) < highWater || c.ending
 }
 
 // SetDeadline sets the read deadline: mochi calls it for the keep-alive, and
@@ -151,7 +187,7 @@ func (c *conn) Close() error {
 	if c.closing {
 		return nil
 	}
-	c.closing = true
+	c.ending, c.closing = true, true
 	c.linger = time.AfterFunc(c.limits.KickTimeout, func() { _ = c.socket.Close() })
 	close(c.closed)
 	c.drained.Broadcast()
@@ -171,6 +207,9 @@ func (c *conn) abort() {
 // finish waits until a closed connection has said farewell, and closes its socket.
 func (c *conn) finish() {
 	<-c.flushed
+	if stream, ok := c.Conn.(*wsStream); ok {
+		_ = stream.Close() // after CloseWrite the peer's answer is still to come
+	}
 	_ = c.socket.SetReadDeadline(time.Now().Add(c.limits.KickTimeout))
 	_, _ = io.Copy(io.Discard, c.socket)
 	c.linger.Stop()
@@ -186,15 +225,15 @@ func (c *conn) flushLocked() {
 	go c.flush()
 }
 
-// flush writes until the buffer is empty; on a closed connection it then says farewell.
+// flush writes until the buffer is empty; if nothing may follow, it then says farewell.
 func (c *conn) flush() {
 	var out []byte
 	for {
 		c.mu.Lock()
 		out, c.buf = c.buf, out[:0]
 		c.drained.Broadcast()
-		closing := c.closing
-		if len(out) == 0 && !closing {
+		ending, closing := c.ending, c.closing
+		if len(out) == 0 && !ending {
 			c.keepLocked(out)
 			c.flushing = false
 			c.mu.Unlock()
@@ -202,7 +241,7 @@ func (c *conn) flush() {
 		}
 		c.mu.Unlock()
 		if len(out) == 0 {
-			c.farewell()
+			c.farewell(closing)
 			break
 		}
 		if err := c.writeOut(out); err != nil {
@@ -242,18 +281,4 @@ func (c *conn) writeOut(p []byte) error {
 		p = p[n:]
 	}
 	return nil
-}
-
-// farewell shuts the sending side, each transport in its way.
-func (c *conn) farewell() {
-	switch stream := c.Conn.(type) {
-	case *wsStream:
-		_ = stream.Close()
-		return
-	case *tls.Conn:
-		_ = stream.CloseWrite()
-	}
-	if half, ok := c.socket.(interface{ CloseWrite() error }); ok {
-		_ = half.CloseWrite()
-	}
 }

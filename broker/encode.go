@@ -1,48 +1,58 @@
 package broker
 
 import (
-	"sync/atomic"
-
 	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
 )
 
 // OnPacketEncode has the last word on a packet. It runs before mochi takes the
-// client's lock, so this is where packets may wait.
+// client's lock, so this is where packets may wait; messages wait in the outbox.
 func (h *hook) OnPacketEncode(cl *mqtt.Client, pk packets.Packet) packets.Packet {
 	p := h.broker.peers.of(cl)
 	if p == nil {
 		return pk
 	}
-	p.conn.room()
 	switch pk.FixedHeader.Type {
-	case packets.Connack:
-		if cl.Properties.ProtocolVersion < 5 {
-			return connack3(pk)
-		}
-		pk.Properties.MaximumPacketSize = h.broker.limits.MaxPacketSize // mochi holds it but does not tell
 	case packets.Publish:
 		return h.encodePublish(p, pk)
-	case packets.Reserved: // withheld by an attached hook
-		p.replay.wrote() // it may have been a retained message
+	case packets.Reserved: // withheld by the intake or an attached hook
 		if !p.established.Load() {
 			return p.swallow(pk)
 		}
+		return pk
+	default:
+		p.conn.room()
+		return h.encodeControl(p, pk)
+	}
+}
+
+// encodeControl mends what mochi gets wrong in packets that are no messages.
+func (h *hook) encodeControl(p *peer, pk packets.Packet) packets.Packet {
+	five := p.client.Properties.ProtocolVersion == 5
+	switch pk.FixedHeader.Type {
+	case packets.Connack:
+		if !five {
+			return connack3(pk)
+		}
+		pk.Properties.MaximumPacketSize = h.broker.limits.MaxPacketSize // mochi holds it but does not tell
 	case packets.Puback, packets.Pubrec:
 		return p.encodeAck(pk)
 	case packets.Pubrel:
-		if p.window.admitRelease(pk.PacketID) == standIn {
+		if !p.window.isOpen() {
 			return p.swallow(pk)
 		}
 	case packets.Pubcomp:
 		if !p.established.Load() { // left over from an earlier connection: not resent (MQTT 5 §4.4)
 			return p.swallow(pk)
 		}
-		pk.PacketID = inboundID(pk.PacketID)
+		pk.PacketID = p.session.inbound.back(pk.PacketID)
 	case packets.Suback, packets.Unsuback:
-		pk.PacketID = inboundID(pk.PacketID)
+		if pk.PacketID == 0 { // the server itself has ended a subscription
+			return suppress(pk)
+		}
+		pk.PacketID = p.session.inbound.back(pk.PacketID)
 	case packets.Disconnect:
-		if cl.Properties.ProtocolVersion < 5 { // 3.1.1 has none from the server
+		if !five { // 3.1.1 has none from the server
 			return suppress(pk)
 		}
 	}
@@ -78,27 +88,26 @@ func (h *hook) OnPacketSent(cl *mqtt.Client, pk packets.Packet, _ []byte) {
 
 func (h *hook) encodePublish(p *peer, pk packets.Packet) packets.Packet {
 	pk.Mods.DisallowProblemInfo = false // a message's own user properties are no problem information (MQTT 5 §3.1.2.11.7)
-	if pk.FixedHeader.Retain {
-		p.replay.wrote()
-	}
-	if pk.FixedHeader.Qos == 0 {
-		p.aliases.apply(&pk)
-		return pk
-	}
-	switch p.window.admit(pk.PacketID) {
-	case standIn:
-		return p.swallow(pk)
-	case holdBack:
-		return suppress(pk)
-	case writeNow:
+	own := isOwnWrite(pk)
+	if pk.FixedHeader.Qos > 0 {
+		if !own {
+			switch p.window.admit(pk.PacketID, p.conn.roomy()) {
+			case standIn:
+				return p.swallow(pk)
+			case holdOver:
+				p.relay()
+				return suppress(pk)
+			case holdBack:
+				return suppress(pk)
+			case writeNow:
+			}
+		}
 		if tooLarge(pk) {
 			return h.discard(p, pk)
 		}
+	}
+	if !own { // aliases are the write loop's
 		p.aliases.apply(&pk)
-	case writeOwn:
-		if tooLarge(pk) {
-			return h.discard(p, pk)
-		}
 	}
 	return pk
 }
@@ -106,10 +115,7 @@ func (h *hook) encodePublish(p *peer, pk packets.Packet) packets.Packet {
 // discard completes the delivery of a message that the client does not take (MQTT 5 §3.1.2.11.4).
 func (h *hook) discard(p *peer, pk packets.Packet) packets.Packet {
 	p.window.release(pk.PacketID)
-	if p.client.State.Inflight.Delete(pk.PacketID) {
-		atomic.AddInt64(&h.broker.server.Info.Inflight, -1)
-		h.broker.keeper.OnQosDropped(p.client, pk)
-	}
+	h.broker.dropMessage(p.client, pk.PacketID)
 	return suppress(pk)
 }
 
@@ -130,7 +136,7 @@ func (p *peer) encodeAck(pk packets.Packet) packets.Packet {
 			pk.ReasonCode, pk.Properties.ReasonString = packets.CodeSuccess.Code, ""
 		}
 	}
-	pk.PacketID = inboundID(pk.PacketID)
+	pk.PacketID = p.session.inbound.back(pk.PacketID)
 	return pk
 }
 

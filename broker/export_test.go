@@ -11,7 +11,7 @@ import (
 func CheckFrames(maxConnect uint32, chunks ...[]byte) error {
 	f := framing{maxConnect: maxConnect}
 	for _, chunk := range chunks {
-		if err := f.check(chunk); err != nil {
+		if _, err := f.check(chunk); err != nil {
 			return err
 		}
 	}
@@ -59,4 +59,37 @@ func (g Gate) Enter(ctx context.Context, remote string, evict func()) (answered,
 func (b *Broker) ExpireLate(old *mqtt.Client) {
 	(&hook{broker: b}).OnClientExpired(old)
 	b.server.Clients.Delete(old.ID)
+}
+
+// Waiting counts what waits for a session: messages of QoS 1 and 2, and bytes of all.
+func (b *Broker) Waiting(id string) (messages int, bytes int64) {
+	cl, ok := b.server.Clients.Get(id)
+	if !ok {
+		return 0, 0
+	}
+	s := b.sessions.of(cl)
+	if s == nil {
+		return 0, 0
+	}
+	s.backlog.mu.Lock()
+	defer s.backlog.mu.Unlock()
+	return len(s.backlog.flows), s.backlog.bytes
+}
+
+// Remains counts connections and sessions that the broker still knows.
+func (b *Broker) Remains() (connections, sessions int) {
+	b.serving.mu.Lock()
+	connections = len(b.serving.peers)
+	b.serving.mu.Unlock()
+	b.peers.byClient.Range(func(any, any) bool { connections++; return true })
+	b.live.mu.Lock()
+	connections += len(b.live.byID)
+	b.live.mu.Unlock()
+	b.sessions.byClient.Range(func(cl, _ any) bool {
+		if b.sessions.of(cl.(*mqtt.Client)) != nil {
+			sessions++
+		}
+		return true
+	})
+	return connections, sessions
 }

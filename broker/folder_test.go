@@ -95,7 +95,7 @@ func TestADataFolderThatCannotBeUsedIsRefused(t *testing.T) {
 		"a file":           {file, broker.ErrFolder},
 		"below a file":     {filepath.Join(file, "below"), broker.ErrFolder},
 		"not ours":         {foreign, broker.ErrFolder},
-		"newer":            {made(write("FORMAT", "boomgate broker 2\n")), broker.ErrNewerFormat},
+		"newer":            {made(write("FORMAT", "boomgate broker 3\n")), broker.ErrNewerFormat},
 		"unknown format":   {made(write("FORMAT", "what?")), broker.ErrDamaged},
 		"damaged manifest": {made(write("MANIFEST", "garbage that is no manifest")), broker.ErrDamaged},
 		"damaged table":    {made(damageTables(t)), broker.ErrDamaged},
@@ -159,7 +159,7 @@ func TestMessagesThatWereDroppedDoNotComeBack(t *testing.T) {
 	payload := strings.Repeat("x", 200<<10)
 	eventually(t, "messages are dropped", func() bool {
 		must(t, r.Publish(t.Context(), "flood", []byte(payload), 1, false))
-		return r.Server().Info.Clone().MessagesDropped > 10
+		return r.Server().Info.Clone().InflightDropped > 10
 	})
 	cl, _ := r.Server().Clients.Get("stuck")
 	_ = stuck.Close()

@@ -27,7 +27,8 @@ func (h *hook) Provides(event byte) bool {
 	switch event {
 	case mqtt.OnConnect, mqtt.OnSessionEstablish, mqtt.OnSessionEstablished, mqtt.OnDisconnect,
 		mqtt.OnPacketRead, mqtt.OnPacketEncode, mqtt.OnPacketSent, mqtt.OnPacketProcessed,
-		mqtt.OnPublished, mqtt.OnRetainPublished, mqtt.OnPublishDropped, mqtt.OnClientExpired:
+		mqtt.OnPublished, mqtt.OnRetainPublished, mqtt.OnPublishDropped, mqtt.OnClientExpired,
+		mqtt.OnQosPublish, mqtt.OnQosComplete, mqtt.OnQosDropped:
 		return true
 	default:
 		return false
@@ -47,6 +48,7 @@ func (h *hook) OnConnect(cl *mqtt.Client, _ packets.Packet) error {
 		cl.State.Keepalive = 0
 	}
 	props := &cl.Properties.Props
+	cl.Properties.Will.WillDelayInterval = willDelay(cl.Properties.Will.WillDelayInterval, props.SessionExpiryInterval)
 	if limit := int(props.ReceiveMaximum); limit > 0 && limit < int(h.broker.limits.MaxInflight) {
 		p.window.size = limit
 	}
@@ -57,13 +59,36 @@ func (h *hook) OnConnect(cl *mqtt.Client, _ packets.Packet) error {
 	return nil
 }
 
-// OnSessionEstablish ends the connection that has this client ID now.
-func (h *hook) OnSessionEstablish(cl *mqtt.Client, _ packets.Packet) {
-	p := h.broker.peers.of(cl)
+// willDelay is how long a will waits, in seconds: no longer than its session lives
+// (MQTT 5 §3.1.3.2.2). mochi retains no will of a session that is gone, and looks
+// once a second after both.
+func willDelay(delay, sessionExpiry uint32) uint32 {
+	if delay < sessionExpiry {
+		return delay
+	}
+	return max(sessionExpiry, 1) - 1
+}
+
+// OnSessionEstablish ends the connection that has this client ID now, and begins
+// a session or goes on with the one that mochi is about to pass on.
+func (h *hook) OnSessionEstablish(cl *mqtt.Client, pk packets.Packet) {
+	b := h.broker
+	p := b.peers.of(cl)
 	p.begun.Store(true)
-	h.broker.live.takeOver(cl.ID, p)
-	if existing, ok := h.broker.server.Clients.Get(cl.ID); ok {
+	b.live.takeOver(cl.ID, p)
+	existing, ok := b.server.Clients.Get(cl.ID)
+	if ok {
 		p.lastSeen = existing.StopTime()
+	}
+	switch {
+	case !ok:
+		p.session = b.sessions.begin(cl)
+	case pk.Connect.Clean || existing.Properties.Clean && existing.Properties.ProtocolVersion < 5: // as mochi decides
+		p.session = b.sessions.begin(cl)
+		b.sessions.end(existing)
+	default:
+		p.session = b.sessions.pass(existing, cl)
+		b.upkeep.forget(existing)
 	}
 }
 
@@ -71,11 +96,13 @@ func (h *hook) OnSessionEstablish(cl *mqtt.Client, _ packets.Packet) {
 func (h *hook) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
 	p := h.broker.peers.of(cl)
 	p.will = cl.Properties.Will
-	p.established.Store(true)
 	p.late.Stop()
 	p.ticket.answered()
-	p.window.reopen(inOrder(cl.State.Inflight.GetAll(false)))
-	p.pump()
+	h.broker.inherit(p.session)
+	h.broker.recount(cl)
+	p.window.reopen(func() []packets.Packet { return p.session.backlog.inOrder(cl.State.Inflight.GetAll(false)) })
+	p.established.Store(true)
+	p.relay()
 }
 
 // OnDisconnect notes that mochi has ended the session's connection in order. A
@@ -87,6 +114,7 @@ func (h *hook) OnDisconnect(cl *mqtt.Client, err error, _ bool) {
 		return
 	}
 	p.ended.Store(true)
+	h.broker.recount(cl)
 	if cause := cl.StopCause(); err == nil && cause != nil && !errors.Is(cause, packets.CodeDisconnect) {
 		cl.Properties.Will = p.will
 		h.broker.sendWill(cl)
@@ -110,9 +138,11 @@ func (h *hook) OnPacketRead(cl *mqtt.Client, pk packets.Packet) (packets.Packet,
 	case packets.Publish:
 		p.inbound.active = pk.FixedHeader.Qos > 0
 		p.inbound.again = pk.FixedHeader.Dup
-		pk.PacketID = inboundID(pk.PacketID)
-	case packets.Subscribe, packets.Unsubscribe, packets.Pubrel:
-		pk.PacketID = inboundID(pk.PacketID)
+		pk.PacketID = p.session.inbound.enter(pk.PacketID, cl, &p.session.backlog)
+	case packets.Subscribe, packets.Unsubscribe:
+		pk.PacketID = p.session.inbound.enter(pk.PacketID, cl, &p.session.backlog)
+	case packets.Pubrel:
+		pk.PacketID = p.session.inbound.of(pk.PacketID)
 	case packets.Puback:
 		p.window.release(pk.PacketID)
 	case packets.Pubrec:
@@ -123,6 +153,7 @@ func (h *hook) OnPacketRead(cl *mqtt.Client, pk packets.Packet) (packets.Packet,
 		p.window.release(pk.PacketID)
 		cl.State.Inflight.DecreaseReceiveQuota() // mochi raises it, though it is the other direction's
 	case packets.Disconnect:
+		pk.ReasonCode = max(pk.ReasonCode, p.conn.frames.parting)
 		longest := uint32(h.broker.limits.MaxSessionExpiry / time.Second)
 		pk.Properties.SessionExpiryInterval = min(pk.Properties.SessionExpiryInterval, longest)
 	}
@@ -141,11 +172,11 @@ func (h *hook) OnPacketProcessed(cl *mqtt.Client, pk packets.Packet, _ error) {
 	case packets.Pubrec:
 		if flow, ok := cl.State.Inflight.Get(pk.PacketID); ok && flow.FixedHeader.Type == packets.Pubrel {
 			cl.State.Inflight.IncreaseReceiveQuota() // mochi lowered it, though it is the other direction's
-		} else {
-			p.pump()
+			p.session.backlog.shrink(pk.PacketID)
 		}
+		p.goOn()
 	case packets.Puback, packets.Pubcomp:
-		p.pump()
+		p.goOn()
 	}
 }
 
@@ -158,19 +189,13 @@ func (h *hook) OnPublished(cl *mqtt.Client, _ packets.Packet) {
 	}
 }
 
-// OnRetainPublished keeps a wildcard SUBSCRIBE from overrunning the client's own queue.
-func (h *hook) OnRetainPublished(cl *mqtt.Client, _ packets.Packet) {
+// OnRetainPublished keeps a wildcard SUBSCRIBE from overrunning the client's own queues.
+func (h *hook) OnRetainPublished(cl *mqtt.Client, pk packets.Packet) {
 	if p := h.broker.peers.of(cl); p != nil {
-		p.replay.wait(int64(h.broker.limits.MaxQueued)/2, p.conn.closed)
+		l := &h.broker.limits
+		p.replay.wait(contentSize(&pk), int64(l.MaxQueued)/2, l.MaxQueueBytes/2, p.conn.closed)
+		p.conn.room()
 	}
-}
-
-// OnPublishDropped tells the operator, now and then, that a client reads too slowly.
-func (h *hook) OnPublishDropped(cl *mqtt.Client, _ packets.Packet) {
-	h.broker.dropped.Do(func() {
-		h.broker.log.Warn("messages are dropped: a client reads too slowly",
-			keyRemote, cl.Net.Remote, keyDropped, h.broker.server.Info.Clone().MessagesDropped)
-	})
 }
 
 // OnClientExpired ends a session whose time is over; mochi would leave its

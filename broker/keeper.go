@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"hash/maphash"
 	"maps"
 	"slices"
 	"sync"
@@ -16,21 +17,26 @@ const sysPrefix = "$SYS"
 // keeper is the hook that keeps retained messages, and sessions that outlive
 // their connection, in the store. What ends with its connection is not written.
 //
-// It comes last, so it sees subscriptions as they were granted. mochi tells it
-// of a queued message before OnPublished, which is when the sender is answered:
-// an answered message has been stored.
+// It comes last, so it sees subscriptions as they were granted. It is told of a
+// queued message before OnPublished, which is when the sender is answered: an
+// answered message has been stored.
 type keeper struct {
 	mqtt.HookBase
-	store *store // nil: nothing is kept
-	now   func() time.Time
+	store    *store // nil: nothing is kept
+	now      func() time.Time
+	retained *packets.Packets // mochi's retained messages
+	owners   *owners
+	topics   stripes // guard what is kept of a topic's retained message
 
 	mu       sync.RWMutex
-	sessions map[string]*keptSession
+	sessions map[string]struct{} // client IDs of those in the store
 }
 
-// keptSession is what the keeper knows of a session in the store.
-type keptSession struct {
-	dropped bool // messages were dropped that are still in the store
+func newKeeper(server *mqtt.Server, now func() time.Time) *keeper {
+	return &keeper{
+		now: now, retained: server.Topics.Retained, owners: newOwners(), topics: stripes{seed: maphash.MakeSeed()},
+		sessions: map[string]struct{}{},
+	}
 }
 
 // ID names the hook in mochi's log.
@@ -40,9 +46,10 @@ func (k *keeper) ID() string { return "boomgate-keeper" }
 func (k *keeper) Provides(event byte) bool {
 	switch event {
 	case mqtt.OnSessionEstablished, mqtt.OnDisconnect, mqtt.OnSubscribed, mqtt.OnUnsubscribed,
-		mqtt.OnQosPublish, mqtt.OnQosComplete, mqtt.OnQosDropped, mqtt.OnPacketProcessed,
-		mqtt.OnPublishDropped, mqtt.OnRetainMessage, mqtt.OnRetainedExpired:
+		mqtt.OnQosComplete, mqtt.OnQosDropped, mqtt.OnPacketProcessed:
 		return k.store != nil
+	case mqtt.OnRetainMessage, mqtt.OnRetainedExpired:
+		return true
 	default:
 		return false
 	}
@@ -52,15 +59,14 @@ func (k *keeper) Provides(event byte) bool {
 func (k *keeper) kept(id string) bool {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
-	return k.sessions[id] != nil
+	_, known := k.sessions[id]
+	return known
 }
 
 func (k *keeper) note(id string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.sessions[id] == nil {
-		k.sessions[id] = &keptSession{}
-	}
+	k.sessions[id] = struct{}{}
 }
 
 // keptIDs lists the client IDs of the sessions in the store.
@@ -73,7 +79,7 @@ func (k *keeper) keptIDs() []string {
 // forget removes a session from the store with everything that it owns.
 func (k *keeper) forget(id string) {
 	k.mu.Lock()
-	known := k.sessions[id] != nil
+	_, known := k.sessions[id]
 	delete(k.sessions, id)
 	k.mu.Unlock()
 	if !known {
@@ -81,7 +87,7 @@ func (k *keeper) forget(id string) {
 	}
 	k.store.remove(sessionKey(id))
 	owned := [][]byte{ownedPrefix(kindSubscription, id), ownedPrefix(kindMessage, id)}
-	if err := k.store.removeAll(owned, nil); err != nil {
+	if err := k.store.removeAll(owned); err != nil {
 		k.store.failed("delete", kindSession, err)
 	}
 }
@@ -128,7 +134,7 @@ func (k *keeper) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
 			k.put(subscriptionKey(cl.ID, filter), encodeJSON(subscriptionToRecord(sub)))
 		}
 		for _, pk := range cl.State.Inflight.GetAll(false) {
-			k.keepMessage(cl.ID, pk)
+			k.putNeeded(cl.ID, pk)
 		}
 		k.note(cl.ID)
 	}
@@ -147,30 +153,6 @@ func (k *keeper) OnDisconnect(cl *mqtt.Client, _ error, ends bool) {
 	k.putSession(cl, k.now().Unix())
 	if !k.kept(cl.ID) { // ended meanwhile by somebody else
 		k.store.remove(sessionKey(cl.ID))
-		return
-	}
-	k.sweep(cl)
-}
-
-// sweep removes messages from the store that mochi dropped without saying which.
-func (k *keeper) sweep(cl *mqtt.Client) {
-	k.mu.Lock()
-	kept := k.sessions[cl.ID]
-	due := kept != nil && kept.dropped
-	if due {
-		kept.dropped = false
-	}
-	k.mu.Unlock()
-	if !due {
-		return
-	}
-	queued := map[string]bool{}
-	for _, pk := range cl.State.Inflight.GetAll(false) {
-		queued[string(messageKey(cl.ID, pk.PacketID))] = true
-	}
-	err := k.store.removeAll([][]byte{ownedPrefix(kindMessage, cl.ID)}, func(key []byte) bool { return queued[string(key)] })
-	if err != nil {
-		k.store.failed("delete", kindMessage, err)
 	}
 }
 
@@ -207,17 +189,17 @@ func (k *keeper) OnUnsubscribed(cl *mqtt.Client, pk packets.Packet) {
 	}
 }
 
-// OnQosPublish keeps a message on its way to a session.
-func (k *keeper) OnQosPublish(cl *mqtt.Client, pk packets.Packet, _ int64, _ int) {
-	if pk.FixedHeader.Dup || !k.kept(cl.ID) { // DUP: mochi resends what the store has
+// keep writes a packet on its way to a session that is in the store.
+func (k *keeper) keep(id string, pk packets.Packet) {
+	if k.store == nil || pk.FixedHeader.Dup || !k.kept(id) { // DUP: mochi resends what the store has
 		return
 	}
-	k.keepMessage(cl.ID, pk)
+	k.putNeeded(id, pk)
 }
 
-// keepMessage writes a packet if a resumed session needs it: a PUBLISH or
-// PUBREL to be resent, or the PUBREC that tells a repeated message from a new one.
-func (k *keeper) keepMessage(id string, pk packets.Packet) {
+// putNeeded writes a packet if a resumed session needs it: a PUBLISH or PUBREL to
+// be resent, or the PUBREC that tells a repeated message from a new one.
+func (k *keeper) putNeeded(id string, pk packets.Packet) {
 	switch pk.FixedHeader.Type {
 	case packets.Publish, packets.Pubrel, packets.Pubrec:
 		k.putMessage(id, pk)
@@ -236,10 +218,7 @@ func (k *keeper) OnPacketProcessed(cl *mqtt.Client, pk packets.Packet, _ error) 
 
 // OnQosComplete removes a message that has arrived.
 func (k *keeper) OnQosComplete(cl *mqtt.Client, pk packets.Packet) {
-	if pk.FixedHeader.Type == packets.Puback && pk.Created != 0 {
-		return // the server's own answer to a QoS 1 message, which is not kept
-	}
-	if k.kept(cl.ID) {
+	if !isOwnPuback(pk) && k.kept(cl.ID) {
 		k.store.remove(messageKey(cl.ID, pk.PacketID))
 	}
 }
@@ -251,34 +230,3 @@ func (k *keeper) OnQosDropped(cl *mqtt.Client, pk packets.Packet) {
 		k.store.remove(messageKey(cl.ID, pk.PacketID))
 	}
 }
-
-// OnPublishDropped notes that the session's queue in the store holds too much.
-func (k *keeper) OnPublishDropped(cl *mqtt.Client, _ packets.Packet) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if kept := k.sessions[cl.ID]; kept != nil {
-		kept.dropped = true
-	}
-}
-
-// OnRetainMessage keeps a retained message, or removes the one that it cleared.
-// When it returns, the message has survived kill -9; its sender is answered after that.
-func (k *keeper) OnRetainMessage(_ *mqtt.Client, pk packets.Packet, change int64) {
-	if len(pk.TopicName) >= len(sysPrefix) && pk.TopicName[:len(sysPrefix)] == sysPrefix {
-		return
-	}
-	switch {
-	case change > 0:
-		value, err := encodeMessage(pk)
-		if err != nil {
-			k.store.failed("write", kindRetained, err)
-			return
-		}
-		k.put(retainedKey(pk.TopicName), value)
-	case change < 0:
-		k.store.remove(retainedKey(pk.TopicName))
-	}
-}
-
-// OnRetainedExpired removes a retained message whose time is over.
-func (k *keeper) OnRetainedExpired(topic string) { k.store.remove(retainedKey(topic)) }

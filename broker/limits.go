@@ -31,9 +31,13 @@ type Limits struct {
 	// MaxConnectSize bounds a CONNECT packet, in bytes (default 80 KiB): memory
 	// that anybody can claim before being known.
 	MaxConnectSize uint32
-	// MaxQueued bounds the packets that wait for a connected client's socket
-	// (default 1,024); beyond it they are dropped.
+	// MaxQueued bounds the QoS 0 messages that wait for a connected client's
+	// socket (default 1,024); beyond it they are dropped.
 	MaxQueued int32
+	// MaxQueueBytes bounds the contents of all messages that wait for one
+	// session, for its socket, for their acknowledgement or for its return
+	// (default 8 MiB); beyond it they are dropped. One message alone may be larger.
+	MaxQueueBytes int64
 	// MaxInflight bounds the QoS 1 and 2 messages that a session holds
 	// unacknowledged or queued while it is offline (default 4,096).
 	MaxInflight uint16
@@ -60,6 +64,7 @@ func (l Limits) withDefaults() Limits {
 	fill(&l.MaxPacketSize, 256<<10)
 	fill(&l.MaxConnectSize, 80<<10)
 	fill(&l.MaxQueued, 1_024)
+	fill(&l.MaxQueueBytes, 8<<20)
 	fill(&l.MaxInflight, 4_096)
 	fill(&l.ReceiveMaximum, 256)
 	fill(&l.MaxSessionExpiry, 7*24*time.Hour)
@@ -100,6 +105,7 @@ func (l Limits) faults() []error {
 		{"MaxConnectionsPerIP", l.MaxConnectionsPerIP},
 		{"MaxPending", l.MaxPending},
 		{"MaxQueued", int(l.MaxQueued)},
+		{"MaxQueueBytes", int(l.MaxQueueBytes)},
 	} {
 		if n.value < 0 {
 			faults = append(faults, fmt.Errorf("limit %s is %d: it may not be negative", n.name, n.value))

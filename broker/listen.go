@@ -92,7 +92,7 @@ func (b *Broker) admit(ctx context.Context, name string, socket net.Conn) {
 }
 
 func (b *Broker) newPeer(c *conn, t *ticket) *peer {
-	p := &peer{conn: c, ticket: t, done: make(chan struct{}), replay: replay{wake: make(chan struct{}, 1)}}
+	p := &peer{broker: b, conn: c, ticket: t, done: make(chan struct{}), replay: replay{wake: make(chan struct{}, 1)}}
 	c.peer = p
 	p.late = time.AfterFunc(b.limits.ConnectTimeout, c.abort)
 	return p
@@ -128,14 +128,19 @@ func (b *Broker) establish(name string, p *peer) {
 	defer b.settle(p)
 	defer func() {
 		if cause := recover(); cause != nil {
-			b.log.Error("a packet made the broker panic; its sender was disconnected",
-				keyRule, "panic-contained", keyListener, name, keyRemote, p.conn.RemoteAddr(),
-				keyPanic, fmt.Sprint(cause), keyStack, string(debug.Stack()))
+			b.reportPanic(p, cause)
 		}
 	}()
 	if err := b.server.EstablishConnection(name, p.conn); err != nil {
 		b.log.Debug("a connection ended", keyListener, name, keyRemote, p.conn.RemoteAddr(), keyError, err)
 	}
+}
+
+// reportPanic reports a fault of mochi's or a hook's that has ended a connection.
+func (b *Broker) reportPanic(p *peer, cause any) {
+	b.log.Error("a packet made the broker panic; its client was disconnected",
+		keyRule, "panic-contained", keyRemote, p.conn.RemoteAddr(),
+		keyPanic, fmt.Sprint(cause), keyStack, string(debug.Stack()))
 }
 
 // logRefused tells the operator, now and then, that sockets are turned away.

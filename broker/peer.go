@@ -12,6 +12,7 @@ import (
 
 // peer is one connection with what the broker's hook knows about it.
 type peer struct {
+	broker *Broker
 	conn   *conn
 	ticket *ticket
 	late   *time.Timer // ends the connection if CONNECT is not answered in time
@@ -19,9 +20,11 @@ type peer struct {
 
 	window  window
 	aliases aliases // write loop only
+	outbox  outbox
 	replay  replay
 
 	client      *mqtt.Client // set when CONNECT has been read
+	session     *session     // set when CONNECT has been accepted
 	will        mqtt.Will    // as accepted
 	emptyWill   bool         // the will has no payload; reader goroutine only
 	lastSeen    int64        // when the session's connection before this one ended, in Unix seconds
@@ -77,30 +80,6 @@ func (p *peer) dismiss() {
 	p.ticket.leave()
 }
 
-// pump writes what waits in the window, as far as the window allows. Reader goroutine only.
-func (p *peer) pump() {
-	for {
-		id, old, ok := p.window.next()
-		if !ok {
-			return
-		}
-		pk, ok := p.client.State.Inflight.Get(id)
-		if !ok { // acknowledged, expired or dropped meanwhile
-			p.window.release(id)
-			continue
-		}
-		if pk.FixedHeader.Type == packets.Publish { // MQTT 5 §3.3.1.1
-			pk.FixedHeader.Dup = old && pk.Created <= p.lastSeen
-		}
-		if err := p.client.WritePacket(pk); err != nil {
-			p.window.release(id)
-			if p.client.Closed() {
-				return
-			}
-		}
-	}
-}
-
 // tooLarge reports whether the client has asked not to get packets of this size
 // (MQTT 5 §3.1.2.11.4). mochi would only find out when the packet has its place
 // in the window, and would keep it for ever.
@@ -116,15 +95,18 @@ func tooLarge(pk packets.Packet) bool {
 // replay is the back pressure on the retained messages that answer a SUBSCRIBE:
 // mochi queues them all at once and drops what its queue cannot hold.
 type replay struct {
-	queued  int64 // reader goroutine only
-	written atomic.Int64
-	wake    chan struct{}
+	queued, queuedBytes int64 // reader goroutine only
+	gone, goneBytes     atomic.Int64
+	wake                chan struct{}
 }
 
-// wait blocks the reader goroutine while more than limit retained messages wait in mochi's queue.
-func (r *replay) wait(limit int64, closed <-chan struct{}) {
-	r.queued++
-	for r.queued-r.written.Load() > limit {
+// wait counts a retained message in mochi's queue, and blocks the reader
+// goroutine while there are more than so many, or more than so many bytes.
+// Messages that left without having been counted were no answer to a SUBSCRIBE.
+func (r *replay) wait(size, limit, limitBytes int64, closed <-chan struct{}) {
+	r.queued = max(r.queued, r.gone.Load()) + 1
+	r.queuedBytes = max(r.queuedBytes, r.goneBytes.Load()) + size
+	for r.queued-r.gone.Load() > limit || r.queuedBytes-r.goneBytes.Load() > limitBytes {
 		select {
 		case <-r.wake:
 		case <-closed:
@@ -133,9 +115,10 @@ func (r *replay) wait(limit int64, closed <-chan struct{}) {
 	}
 }
 
-// wrote notes that a retained message has left mochi's queue.
-func (r *replay) wrote() {
-	r.written.Add(1)
+// left notes that a retained message has left mochi's queue.
+func (r *replay) left(size int64) {
+	r.goneBytes.Add(size)
+	r.gone.Add(1)
 	select {
 	case r.wake <- struct{}{}:
 	default:

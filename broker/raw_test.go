@@ -50,12 +50,22 @@ func will(topic, payload string, qos byte) with {
 	}
 }
 
+// delay delays a will, by so many seconds.
+func delay(n uint32) with {
+	return func(pk *packets.Packet) { pk.Connect.WillProperties.WillDelayInterval = n }
+}
+
 func v5(pk *packets.Packet) { pk.ProtocolVersion = 5 }
 
 // kept asks for a session that outlives the connection.
 func kept(pk *packets.Packet) {
 	pk.Connect.Clean = false
 	pk.Properties.SessionExpiryInterval, pk.Properties.SessionExpiryIntervalFlag = 3600, true
+}
+
+// expiresAfter bounds the life of a session that is offline, in seconds.
+func expiresAfter(n uint32) with {
+	return func(pk *packets.Packet) { pk.Properties.SessionExpiryInterval = n }
 }
 
 func receiveMaximum(n uint16) with {
@@ -195,7 +205,8 @@ func (c *raw) expect(kind byte) packets.Packet {
 	c.tb.Helper()
 	pk := c.next()
 	if pk.FixedHeader.Type != kind {
-		c.tb.Fatalf("got %s, want %s: %+v", packets.PacketNames[pk.FixedHeader.Type], packets.PacketNames[kind], pk)
+		c.tb.Fatalf("got %s with code 0x%02x on %q, want %s",
+			packets.PacketNames[pk.FixedHeader.Type], pk.ReasonCode, pk.TopicName, packets.PacketNames[kind])
 	}
 	return pk
 }
@@ -205,7 +216,7 @@ func (c *raw) expectMessage(payload string) packets.Packet {
 	c.tb.Helper()
 	pk := c.expect(packets.Publish)
 	if string(pk.Payload) != payload {
-		c.tb.Fatalf("got message %q, want %q", pk.Payload, payload)
+		c.tb.Fatalf("got message %.60q, want %.60q", pk.Payload, payload)
 	}
 	return pk
 }
@@ -354,4 +365,15 @@ func contextUntilEOF(r io.Reader) (context.Context, context.CancelFunc) {
 		cancel()
 	}()
 	return ctx, cancel
+}
+
+// collector is a connection that keeps what is written.
+type collector struct {
+	net.Conn
+	bytes []byte
+}
+
+func (c *collector) Write(p []byte) (int, error) {
+	c.bytes = append(c.bytes, p...)
+	return len(p), nil
 }

@@ -172,6 +172,35 @@ func decodeMessage(rec []byte) (packets.Packet, error) {
 	return pk, nil
 }
 
+// owned begins the record of a retained message whose publisher is known. No
+// other record begins with it: it is no protocol version.
+const owned = 0xff
+
+// encodeRetained writes a retained message: its owner, if it has one, as the mark
+// owned, a length and a name, and the message.
+func encodeRetained(pk packets.Packet, owner string) ([]byte, error) {
+	message, err := encodeMessage(pk)
+	if err != nil || owner == "" {
+		return message, err
+	}
+	rec := binary.AppendUvarint([]byte{owned}, uint64(len(owner)))
+	return append(append(rec, owner...), message...), nil
+}
+
+// decodeRetained reads what encodeRetained wrote. Records of format 1 have no owner.
+func decodeRetained(rec []byte) (pk packets.Packet, owner string, err error) {
+	if len(rec) > 0 && rec[0] == owned {
+		size, n := binary.Uvarint(rec[1:])
+		if n <= 0 || size > uint64(len(rec)-1-n) {
+			return packets.Packet{}, "", errDamagedRecord
+		}
+		rec = rec[1+n:]
+		owner, rec = string(rec[:size]), rec[size:]
+	}
+	pk, err = decodeMessage(rec)
+	return pk, owner, err
+}
+
 // decodePacket reads one whole packet in MQTT 5's wire form.
 func decodePacket(wire []byte) (packets.Packet, error) {
 	pk := packets.Packet{ProtocolVersion: storedVersion}

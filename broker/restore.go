@@ -13,11 +13,12 @@ import (
 // with their subscriptions and messages, and retained messages. What has
 // expired meanwhile is removed. mochi's own way of loading is not used: it
 // loses expiry times and protocol versions.
-func (k *keeper) restore(s *mqtt.Server, u *upkeep, longest time.Duration) error {
+func (b *Broker) restore() error {
+	k := b.keeper
 	if k.store == nil {
 		return nil
 	}
-	r := restorer{keeper: k, server: s, upkeep: u, now: k.now().Unix(), longest: int64(longest / time.Second)}
+	r := restorer{Broker: b, now: k.now().Unix(), longest: int64(b.limits.MaxSessionExpiry / time.Second)}
 	for _, step := range []struct {
 		kind byte
 		load func(key, value []byte) error
@@ -37,15 +38,13 @@ func (k *keeper) restore(s *mqtt.Server, u *upkeep, longest time.Duration) error
 			return fmt.Errorf("%w: read every %s: %w", ErrDamaged, kindName(step.kind), err)
 		}
 	}
-	atomic.StoreInt64(&s.Info.Retained, int64(s.Topics.Retained.Len()))
+	r.count()
 	return nil
 }
 
 // restorer is one restore under way. Its methods return an error for a record that is damaged.
 type restorer struct {
-	keeper  *keeper
-	server  *mqtt.Server
-	upkeep  *upkeep
+	*Broker
 	now     int64
 	longest int64 // seconds that a session may be offline
 }
@@ -82,6 +81,7 @@ func (r *restorer) session(key, value []byte) error {
 	}
 	cl.Stop(packets.ErrServerShuttingDown)
 	r.server.Clients.Add(cl)
+	r.sessions.begin(cl)
 	return nil
 }
 
@@ -142,7 +142,7 @@ func (r *restorer) message(key, value []byte) error {
 }
 
 func (r *restorer) retained(key, value []byte) error {
-	pk, err := decodeMessage(value)
+	pk, owner, err := decodeRetained(value)
 	if err != nil {
 		return err
 	}
@@ -155,7 +155,24 @@ func (r *restorer) retained(key, value []byte) error {
 	}
 	pk.PacketID = 0
 	r.server.Topics.RetainMessage(pk)
+	r.keeper.owners.set(pk.TopicName, owner)
 	return nil
+}
+
+// count counts what waits for every session, and mochi's retained messages.
+func (r *restorer) count() {
+	for _, cl := range r.server.Clients.GetAll() {
+		s := r.sessions.of(cl)
+		for _, pk := range inOrder(cl.State.Inflight.GetAll(false)) {
+			switch pk.FixedHeader.Type {
+			case packets.Publish:
+				s.backlog.keep(pk.PacketID, contentSize(&pk))
+			case packets.Pubrel:
+				s.backlog.keep(pk.PacketID, 0)
+			}
+		}
+	}
+	atomic.StoreInt64(&r.server.Info.Retained, int64(r.server.Topics.Retained.Len()))
 }
 
 // expired reports whether a message's time is over (MQTT 5 §3.3.2.3.3).
@@ -165,10 +182,11 @@ func expired(pk packets.Packet, now int64) bool {
 
 // prune removes the stored sessions that no longer exist: an attached hook may
 // have ended restored ones when the server started.
-func (k *keeper) prune(s *mqtt.Server) {
-	for _, id := range k.keptIDs() {
-		if _, ok := s.Clients.Get(id); !ok {
-			k.forget(id)
+func (b *Broker) prune() {
+	for _, id := range b.keeper.keptIDs() {
+		if _, ok := b.server.Clients.Get(id); !ok {
+			b.keeper.forget(id)
 		}
 	}
+	b.sessions.sweep(b.server.Clients)
 }

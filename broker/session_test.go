@@ -94,6 +94,37 @@ func TestADelayedWillIsWithdrawnByTheTakeover(t *testing.T) {
 	witness.expectMessage("in time")
 }
 
+// A hook withdraws the will of an offline client as the client itself would.
+func TestAWithdrawnWillDoesNotComeBackWithTheNextStart(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	r := start(t, dataDir(dir))
+	for _, id := range []string{"withdrawn", "waiting"} {
+		c, _ := r.connect(id, v5, kept, will("wills/"+id, "too late", 1), delay(1))
+		_ = c.Close()
+		eventually(t, "the client is offline", func() bool {
+			cl, ok := r.Server().Clients.Get(id)
+			return ok && cl.Closed()
+		})
+	}
+	cl, _ := r.Server().Clients.Get("withdrawn")
+	must(t, r.Server().InjectPacket(cl, packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Disconnect}}))
+	if _, there := r.Server().Clients.Get("withdrawn"); !there {
+		t.Error("the session went with its will")
+	}
+	r.stop() // a will that waits is not kept over a restart either
+
+	r = start(t, dataDir(dir))
+	witness, _ := r.connect("witness")
+	witness.subscribe("wills/#", 1)
+	if _, ack := r.connect("withdrawn", v5, kept); !ack.SessionPresent {
+		t.Error("the session is gone")
+	}
+	later, _ := r.connect("later", v5, kept, will("wills/later", "in time", 1), delay(2))
+	_ = later.Close()
+	witness.expectMessage("in time")
+}
+
 // A client that reconnects while its old connection is being cleaned up stays
 // visible, subscribed and reachable (mochi loses it now and then).
 func TestAStormOfReconnectsLeavesTheLastOneReachable(t *testing.T) {
@@ -206,6 +237,9 @@ func TestASessionThatExpiresLeavesNothingToTheNext(t *testing.T) {
 	})
 	if subs := r.Server().Topics.Subscribers("old").Subscriptions; len(subs) != 0 {
 		t.Errorf("still subscribed: %v", subs)
+	}
+	if connections, sessions := r.Remains(); connections != 0 || sessions != 0 {
+		t.Errorf("%d connections and %d sessions are left", connections, sessions)
 	}
 	again, ack := r.connect("brief", v5, kept)
 	if ack.SessionPresent {

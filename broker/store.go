@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -32,8 +33,9 @@ var (
 
 const (
 	formatFile   = "FORMAT" // holds formatPrefix and the number of the format
+	newSuffix    = ".new"   // of its next version, until that is whole
 	formatPrefix = "boomgate broker "
-	storeFormat  = 1
+	storeFormat  = 2 // 1 did not say who published a retained message
 )
 
 // store is the broker's own Badger database: retained messages, and the
@@ -54,12 +56,16 @@ func openStore(dir string, log *slog.Logger) (*store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, folderError(dir, err)
 	}
-	if err := checkFormat(dir); err != nil {
+	format, err := checkFormat(dir)
+	if err != nil {
 		return nil, err
 	}
 	db, err := badger.Open(storeOptions(dir, log))
 	switch {
 	case err == nil:
+		if err := raiseFormat(dir, format); err != nil {
+			return nil, errors.Join(err, db.Close())
+		}
 		return &store{db: db, log: log}, nil
 	case caused(err, syscall.EWOULDBLOCK):
 		return nil, fmt.Errorf("%w: %s: stop that process or choose another folder", ErrLocked, dir)
@@ -103,40 +109,54 @@ func storeOptions(dir string, log *slog.Logger) badger.Options {
 
 // checkFormat reads the format's number before anything touches the folder, and
 // writes it into an empty one. It also finds out whether the folder can be written.
-func checkFormat(dir string) error {
+func checkFormat(dir string) (format int, err error) {
 	path := filepath.Join(dir, formatFile)
 	file, err := os.OpenFile(path, os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		return writeFormat(dir, path)
+		return storeFormat, beginFormat(dir)
 	}
 	if err != nil {
-		return folderError(dir, err)
+		return 0, folderError(dir, err)
 	}
 	text, err := io.ReadAll(io.LimitReader(file, 100))
 	if err := errors.Join(err, file.Close()); err != nil {
-		return folderError(dir, err)
+		return 0, folderError(dir, err)
 	}
 	number, ok := strings.CutPrefix(strings.TrimSpace(string(text)), formatPrefix)
-	format, err := strconv.Atoi(number)
+	format, err = strconv.Atoi(number)
 	switch {
 	case !ok || err != nil || format < 1:
-		return fmt.Errorf("%w: %s is not what this program writes: choose another folder or restore a backup", ErrDamaged, path)
+		return 0, fmt.Errorf("%w: %s is not what this program writes: choose another folder or restore a backup", ErrDamaged, path)
 	case format > storeFormat:
-		return fmt.Errorf("%w: %s has format %d, this program knows %d: use the newer program, or another folder",
+		return 0, fmt.Errorf("%w: %s has format %d, this program knows %d: use the newer program, or another folder",
 			ErrNewerFormat, dir, format, storeFormat)
 	}
-	return nil
+	return format, nil
 }
 
-func writeFormat(dir, path string) error {
+// beginFormat writes the format into a folder that is empty.
+func beginFormat(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return folderError(dir, err)
 	}
-	if len(entries) > 0 {
+	if slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() != formatFile+newSuffix }) {
 		return fmt.Errorf("%w: %s holds other files and no %s: choose an empty folder", ErrFolder, dir, formatFile)
 	}
-	if err := os.WriteFile(path, fmt.Appendf(nil, "%s%d\n", formatPrefix, storeFormat), 0o600); err != nil {
+	return raiseFormat(dir, 0)
+}
+
+// raiseFormat notes that the folder now has this program's format, so that an
+// older program does not misread it. What older formats hold is read as it is.
+func raiseFormat(dir string, from int) error {
+	if from == storeFormat {
+		return nil
+	}
+	path := filepath.Join(dir, formatFile)
+	if err := os.WriteFile(path+newSuffix, fmt.Appendf(nil, "%s%d\n", formatPrefix, storeFormat), 0o600); err != nil {
+		return folderError(dir, err)
+	}
+	if err := os.Rename(path+newSuffix, path); err != nil {
 		return folderError(dir, err)
 	}
 	return nil
@@ -163,17 +183,12 @@ func (s *store) remove(keys ...[]byte) {
 	})
 }
 
-// removeAll deletes the session with all that it owns, but for the keys that keep names.
-func (s *store) removeAll(prefixes [][]byte, keep func(key []byte) bool) error {
+// removeAll deletes every record under these prefixes.
+func (s *store) removeAll(prefixes [][]byte) error {
 	batch := s.db.NewWriteBatch()
 	defer batch.Cancel()
 	for _, prefix := range prefixes {
-		err := s.each(prefix, false, func(key, _ []byte) error {
-			if keep != nil && keep(key) {
-				return nil
-			}
-			return batch.Delete(key)
-		})
+		err := s.each(prefix, false, func(key, _ []byte) error { return batch.Delete(key) })
 		if err != nil {
 			return err
 		}

@@ -44,10 +44,12 @@ func loadCertificate(cfg Config, every time.Duration) (*certificate, error) {
 	return c, nil
 }
 
-// config is the TLS configuration of a listener with this certificate.
+// config is the TLS configuration of a listener with this certificate. Clients
+// are asked for a certificate of theirs and need none: who wants one checks it.
 func (c *certificate) config() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
+		ClientAuth: tls.RequestClientCert,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 			return c.current(), nil
 		},

@@ -22,8 +22,10 @@ type upkeep struct {
 	lost   int64          // messages without room, as last logged
 
 	mu      sync.Mutex
-	doubted []*peer           // connections that mochi may have lost sight of
-	waiting []restoredSession // 3.1.1 sessions from the store, until their client returns
+	doubted []*peer                      // connections that mochi may have lost sight of
+	waiting []restoredSession            // 3.1.1 sessions from the store, until their client returns
+	counts  [2]map[*mqtt.Client]struct{} // sessions that are recounted at the tick after the next, and at the next
+	former  [2][]*mqtt.Client            // clients whose sessions have passed to others, likewise
 }
 
 // restoredSession ends at a time that mochi does not know.
@@ -37,6 +39,23 @@ func (u *upkeep) mend(p *peer) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.doubted = append(u.doubted, p)
+}
+
+// recount has a session's messages counted anew, once whoever drops some has finished.
+func (u *upkeep) recount(cl *mqtt.Client) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.counts[0] == nil {
+		u.counts[0] = map[*mqtt.Client]struct{}{}
+	}
+	u.counts[0][cl] = struct{}{}
+}
+
+// forget has a client forgotten whose session has passed to another, once what was on its way to it has arrived.
+func (u *upkeep) forget(cl *mqtt.Client) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.former[0] = append(u.former[0], cl)
 }
 
 // watch ends a restored session at its time, unless its client returns before.
@@ -60,6 +79,7 @@ func (u *upkeep) run(ctx context.Context) {
 			u.once()
 			u.report()
 		case <-collect.C:
+			u.broker.sessions.sweep(u.broker.server.Clients)
 			if u.broker.keeper.store != nil {
 				u.broker.keeper.store.collect(ctx)
 			}
@@ -72,6 +92,9 @@ func (u *upkeep) once() {
 	u.mu.Lock()
 	doubted := u.doubted
 	u.doubted = nil
+	due, former := u.counts[1], u.former[1]
+	u.counts = [2]map[*mqtt.Client]struct{}{nil, u.counts[0]}
+	u.former = [2][]*mqtt.Client{nil, u.former[0]}
 	now := u.broker.cfg.Now().Unix()
 	var over, waiting []restoredSession
 	for _, s := range u.waiting {
@@ -89,6 +112,12 @@ func (u *upkeep) once() {
 	for _, p := range doubted {
 		u.readd(p)
 	}
+	for cl := range due {
+		u.broker.recount(cl)
+	}
+	for _, cl := range former {
+		u.broker.sessions.end(cl)
+	}
 	for _, s := range over {
 		u.broker.dropSession(s.client)
 		if current, ok := u.broker.server.Clients.Get(s.client.ID); ok && current == s.client {
@@ -104,7 +133,7 @@ func (u *upkeep) report() {
 		return
 	}
 	u.full.Do(func() {
-		u.broker.log.Warn("messages are dropped: sessions have too many unacknowledged", keyDropped, lost-u.lost)
+		u.broker.log.Warn("messages are dropped: sessions have too many unacknowledged, or too large ones", keyDropped, lost-u.lost)
 		u.lost = lost
 	})
 }

@@ -3,6 +3,7 @@ package broker
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"net"
 	"net/http"
 	"strings"
@@ -50,7 +51,9 @@ func (b *Broker) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 	// NetConn lifts the read limit of a message: it is streamed, and the limit
 	// of an MQTT packet holds.
 	ctx := context.WithoutCancel(r.Context())
-	stream := &wsStream{Conn: websocket.NetConn(ctx, ws, websocket.MessageBinary), ws: ws}
+	stream := &wsStream{
+		Conn: websocket.NetConn(ctx, ws, websocket.MessageBinary), ws: ws, socket: upgrade.socket, secured: r.TLS,
+	}
 	p := b.newPeer(newConn(stream, upgrade.socket, b.limits), ticket)
 	if !b.serving.add(p) {
 		p.dismiss()
@@ -71,10 +74,34 @@ func offers(r *http.Request, protocol string) bool {
 	return false
 }
 
+// closeFrame is a whole Close frame with status 1000 (RFC 6455 §5.5.1, §7.4.1).
+var closeFrame = [...]byte{0x88, 2, 1000 >> 8, 1000 & 0xff}
+
 // wsStream is a WebSocket as a byte stream.
 type wsStream struct {
 	net.Conn
-	ws *websocket.Conn
+	ws      *websocket.Conn
+	socket  net.Conn             // under it, TLS included
+	secured *tls.ConnectionState // of the HTTP request; nil without TLS
+}
+
+// NetConn is the connection that the HTTP server handed over.
+func (s *wsStream) NetConn() net.Conn { return s.socket }
+
+// ConnectionState is the TLS state of the HTTP request, or the zero state.
+func (s *wsStream) ConnectionState() tls.ConnectionState {
+	if s.secured == nil {
+		return tls.ConnectionState{}
+	}
+	return *s.secured
+}
+
+// CloseWrite says goodbye without waiting for the answer. The library cannot: its
+// Close takes the reading over. The frame fits one write, as every control frame
+// does, and the caller is the only one who writes others.
+func (s *wsStream) CloseWrite() error {
+	_, err := s.socket.Write(closeFrame[:])
+	return err
 }
 
 // Close says goodbye in WebSocket's way. conn closes the socket under it if the peer does not answer.

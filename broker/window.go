@@ -12,8 +12,8 @@ type verdict int
 
 const (
 	writeNow verdict = iota // it goes out
-	writeOwn                // it goes out, and the reader goroutine itself writes it
-	holdBack                // it waits in the window, or has been written already
+	holdBack                // it waits for an acknowledgement, or has been written already
+	holdOver                // it waits for the outbox
 	standIn                 // the session is not open yet: something else is written in its place
 )
 
@@ -28,72 +28,73 @@ const (
 type window struct {
 	size int // messages that may be unacknowledged; 0: no bound
 
-	mu    sync.Mutex
-	open  bool            // the session is established
-	held  []uint16        // identifiers that wait, the oldest first
-	known map[uint16]bool // held (false) or written and unacknowledged (true)
-	sent  int             // how many of known are true
-	own   uint16          // what the reader goroutine is about to write
-	old   int             // how many of held are left over from an earlier connection
+	mu     sync.Mutex
+	open   bool            // the session is established
+	held   []uint16        // identifiers that wait, the oldest first
+	known  map[uint16]bool // held (false) or written and unacknowledged (true)
+	sent   int             // how many of known are true
+	inHand bool            // the outbox is writing what was held
+	old    int             // how many of held are left over from an earlier connection
 }
 
-// admit judges a PUBLISH of QoS 1 or 2 that mochi wants to write.
-func (w *window) admit(id uint16) verdict {
+// admit judges a PUBLISH of QoS 1 or 2 that mochi wants to write; roomy says
+// that the socket would take it.
+func (w *window) admit(id uint16, roomy bool) verdict {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	_, known := w.known[id]
+	full := w.size > 0 && w.sent >= w.size
 	switch {
 	case !w.open:
 		return standIn // it is in Inflight: reopen finds it there
-	case w.own == id:
-		w.own = 0
-		return writeOwn
 	case known:
 		return holdBack // reopen found it before mochi's queue did
-	case len(w.held) == 0 && w.size == 0:
-		return writeNow
-	case len(w.held) == 0 && w.sent < w.size:
+	case len(w.held) > 0 || w.inHand || full || !roomy:
+		w.holdLocked(id)
+		if full {
+			return holdBack
+		}
+		return holdOver
+	case w.size > 0:
 		w.knowLocked(id, true)
 		w.sent++
-		return writeNow
-	default:
-		w.knowLocked(id, false)
-		w.held = append(w.held, id)
-		return holdBack
-	}
-}
-
-// admitRelease judges a PUBREL that mochi wants to write. It needs no place of
-// its own: it continues the flow of a message that has one.
-func (w *window) admitRelease(id uint16) verdict {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if !w.open {
-		return standIn
-	}
-	if w.own == id {
-		w.own = 0
 	}
 	return writeNow
 }
 
-// reopen starts the flow with what the session has left unacknowledged.
-func (w *window) reopen(unacknowledged []packets.Packet) {
+// isOpen reports whether the flow has been started.
+func (w *window) isOpen() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.open
+}
+
+// reopen starts the flow with what the session has left unacknowledged. It asks
+// for that when nothing can be admitted: what comes in between is among it.
+func (w *window) reopen(unacknowledged func() []packets.Packet) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.open = true
-	for _, pk := range unacknowledged {
+	for _, pk := range unacknowledged() {
 		if pk.FixedHeader.Type == packets.Publish || pk.FixedHeader.Type == packets.Pubrel {
-			w.knowLocked(pk.PacketID, false)
-			w.held = append(w.held, pk.PacketID)
+			w.holdLocked(pk.PacketID)
 		}
 	}
 	w.old = len(w.held)
 }
 
+// hold lets a message wait that mochi does not write by itself.
+func (w *window) hold(id uint16) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if _, known := w.known[id]; w.open && !known {
+		w.holdLocked(id)
+	}
+}
+
 // next takes the oldest waiting identifier if the window has room for it; old
 // says that it is left over from an earlier connection. Whoever calls next
-// writes that packet, on the reader goroutine.
+// writes that packet and then calls passed: nothing overtakes it meanwhile.
 func (w *window) next() (id uint16, old, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -107,8 +108,22 @@ func (w *window) next() (id uint16, old, ok bool) {
 	w.held = w.held[1:]
 	w.known[id] = true
 	w.sent++
-	w.own = id
+	w.inHand = true
 	return id, old, true
+}
+
+// passed says that what next gave has been written.
+func (w *window) passed() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.inHand = false
+}
+
+// waits reports whether a message waits that the window would let pass.
+func (w *window) waits() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.held) > 0 && (w.size == 0 || w.sent < w.size)
 }
 
 // release frees the place of an acknowledged message; others are ignored.
@@ -119,6 +134,11 @@ func (w *window) release(id uint16) {
 		delete(w.known, id)
 		w.sent--
 	}
+}
+
+func (w *window) holdLocked(id uint16) {
+	w.knowLocked(id, false)
+	w.held = append(w.held, id)
 }
 
 func (w *window) knowLocked(id uint16, written bool) {
