@@ -30,6 +30,7 @@ var imports = map[string][]string{
 	"authhook":                 {"authhook/accesstoken", "authhook/topicacl", mochi},
 	"authhook/accesstoken":     {},
 	"authhook/topicacl":        {},
+	"bench":                    {},
 	"broker":                   {mochi, badger},
 	"cmd/boomgate":             {everything},
 	"device-sim":               {"device-sim/parking"},
@@ -47,6 +48,7 @@ var imports = map[string][]string{
 
 // testImports adds what the tests of a package may import beside what the package itself may.
 var testImports = map[string][]string{
+	"bench":                    {"e2e/harness"},
 	"device-sim":               {mochi}, // a small gateway to knock at
 	"e2e":                      {"e2e/harness"},
 	"e2e/attacks":              {"e2e/harness"},

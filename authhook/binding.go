@@ -28,6 +28,26 @@ func mayUse(clientID, mqttID string, patterns []string) bool {
 	return false
 }
 
+// placeholderClient stands for the client ID in the patterns of an Issuer.
+const placeholderClient = "{client_id}"
+
+// patternsFor returns the patterns for the MQTT client IDs of one of the issuer's clients. A client whose ID has a '*' gets none but
+// the pattern of no ID: its name would be read as a wildcard.
+func (i Issuer) patternsFor(clientID string) []string {
+	if strings.Contains(clientID, "*") {
+		return []string{""}
+	}
+	templates := i.MQTTClientIDs
+	if len(templates) == 0 {
+		templates = []string{placeholderClient, placeholderClient + replicaSeparator + "*"}
+	}
+	patterns := make([]string, len(templates))
+	for n, template := range templates {
+		patterns[n] = strings.ReplaceAll(template, placeholderClient, clientID)
+	}
+	return patterns
+}
+
 // closeness says how near an MQTT client ID is to a client: 2 if it is the client's own ID, 1 if it is one of its replicas, 0 if only
 // a pattern can let the client use it.
 func closeness(clientID, mqttID string) int {
@@ -43,10 +63,17 @@ func closeness(clientID, mqttID string) int {
 	}
 }
 
-// outranks reports whether a client has a better right to an MQTT client ID than the present owner of its session: the client after
-// which the ID is named throws out one that came by it through a pattern.
-func outranks(clientID, owner, mqttID string) bool {
-	return closeness(clientID, mqttID) > closeness(owner, mqttID)
+// outranks reports whether a principal has a better right to an MQTT client ID than the present owner of its session: the client after
+// which the ID is named throws out one that came by it through a pattern, as all clients of foreign issuers do.
+func (p principal) outranks(owner principal, mqttID string) bool {
+	return p.closeness(mqttID) > owner.closeness(mqttID)
+}
+
+func (p principal) closeness(mqttID string) int {
+	if p.foreign() {
+		return 0
+	}
+	return closeness(p.clientID, mqttID)
 }
 
 // matches reports whether text matches a pattern in which '*' stands for any bytes, also none. Its time is bounded by the product of

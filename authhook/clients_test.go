@@ -67,7 +67,7 @@ func TestAClientOfPahoMQTTGolang(t *testing.T) {
 	case <-time.After(patience):
 		t.Error("received nothing")
 	}
-	g.hook.CloseClient("sensor-1", "test")
+	g.revoke("sensor-1")
 	select {
 	case err := <-lost:
 		if err == nil {

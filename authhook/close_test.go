@@ -11,7 +11,7 @@ import (
 	"github.com/boomgate/boomgate/authhook"
 )
 
-func TestS7_CloseClientEndsEverySessionOfTheClient(t *testing.T) {
+func TestS7_RevokeEndsEverySessionOfTheClient(t *testing.T) {
 	t.Parallel()
 	for _, version := range []byte{4, 5} {
 		t.Run(fmt.Sprint("version ", version), func(t *testing.T) {
@@ -31,8 +31,8 @@ func TestS7_CloseClientEndsEverySessionOfTheClient(t *testing.T) {
 			bystanding.expectMessages(t, "a/1")
 
 			g.clients.set("reader", authhook.Status{})
-			receipt := g.hook.CloseClient("reader", "disabled")
-			if want := (authhook.Receipt{Sessions: 2, Subscriptions: 3, Queued: 2}); receipt != want {
+			receipt := g.revoke("reader")
+			if want := (authhook.Receipt{Sessions: 2, Subscriptions: 3, Queued: 2, Wills: 1}); receipt != want {
 				t.Errorf("the receipt is %+v, want %+v", receipt, want)
 			}
 			if list := g.hook.Sessions(); len(list) != 1 || list[0].ClientID != "other" {
@@ -48,7 +48,7 @@ func TestS7_CloseClientEndsEverySessionOfTheClient(t *testing.T) {
 			if !slices.Equal(dropped, []string{"reader a/1", "reader:2 a/1"}) {
 				t.Errorf("the other hooks were told that %q were dropped", dropped)
 			}
-			if again := g.hook.CloseClient("reader", "disabled"); again != (authhook.Receipt{}) {
+			if again := g.revoke("reader"); again != (authhook.Receipt{}) {
 				t.Errorf("closing again: %+v", again)
 			}
 			g.expectRefused(t, version, "reader", token, notAuthorized, authhook.RuleClientInactive)
@@ -77,7 +77,7 @@ func TestCloseEndsOneSession(t *testing.T) {
 		if _, found := g.hook.Close("nobody", "test"); found {
 			t.Error("closed a session that does not exist")
 		}
-		receipt, found := g.hook.Close("reader", "by root")
+		receipt, found := g.close("reader", "by root")
 		if want := (authhook.Receipt{Sessions: 1, Subscriptions: 1}); !found || receipt != want {
 			t.Errorf("the receipt is %+v, want %+v", receipt, want)
 		}
@@ -96,7 +96,7 @@ func TestCloseEndsOneSession(t *testing.T) {
 		g.porter.expect(t, "reader")
 		g.awaitOffline(t, w, "reader")
 		g.say(t, "a/1")
-		if receipt, found := g.hook.Close("reader", "test"); !found || receipt != (authhook.Receipt{Sessions: 1, Subscriptions: 1, Queued: 1}) {
+		if receipt, found := g.close("reader", "test"); !found || receipt != (authhook.Receipt{Sessions: 1, Subscriptions: 1, Queued: 1}) {
 			t.Errorf("the receipt is %+v", receipt)
 		}
 		if _, found := g.hook.Close("reader", "test"); found {
@@ -126,8 +126,8 @@ func TestW2_AWillIsPublishedOnlyByWhoMay(t *testing.T) {
 			g.awaitOffline(t, w, "sensor-1")
 			g.expectNothingHeard(t)
 
-			g.enter(t, version, "sensor-1", token, will).ping(t) // mochi forgets the will of a client that it is not reading from
-			g.enter(t, version, "sensor-1", token, will)         // takes over
+			g.enter(t, version, "sensor-1", token, will)
+			g.enter(t, version, "sensor-1", token, will) // takes over
 			g.porter.expect(t, "sensor-1")
 			g.expectHeard(t, "will")
 
@@ -135,7 +135,7 @@ func TestW2_AWillIsPublishedOnlyByWhoMay(t *testing.T) {
 			g.expectNothingHeard(t)
 
 			g.events.forget()
-			g.hook.CloseClient("sensor-1", "deleted")
+			g.revoke("sensor-1")
 			g.porter.expect(t, "sensor-1")
 			if e := g.events.expect(t, authhook.KindWill, authhook.RuleRevoked); e.Allowed || e.Topic != "will" {
 				t.Errorf("the event is %+v", e)
@@ -160,9 +160,9 @@ func TestS7_ADelayedWillIsWithdrawnWithTheRights(t *testing.T) {
 	leave("revoked", 1)
 	leave("closed", 1)
 	leave("kept", 2) // its will comes when the others' would have come
-	g.hook.CloseClient("revoked", "deleted")
+	g.revoke("revoked")
 	g.hook.Close("closed", "test")
-	g.hook.CloseClient("closed", "deleted")
+	g.revoke("closed")
 	if pk := g.expectHeard(t, "will"); pk.Origin != "kept" {
 		t.Errorf("the will of %q was published", pk.Origin)
 	}
@@ -228,7 +228,7 @@ func TestAMessageOfASessionThatIsBeingClosedIsNotForwarded(t *testing.T) {
 	for _, version := range []byte{4, 5} {
 		g := openGate(t)
 		w := g.enter(t, version, "sensor-1", g.token(t, "sensor-1", "pub:a"))
-		g.hook.CloseClient("sensor-1", "test")
+		g.revoke("sensor-1")
 		_ = w.write(message("a", 1, false)) // the connection may be gone already
 		w.expectDisconnect(t, 0x98)
 		g.porter.expect(t, "sensor-1")
@@ -275,7 +275,7 @@ func TestAClientThatDoesNotReadHoldsUpNobody(t *testing.T) {
 			g.expectHeard(t, "a")
 		}
 		stick()
-		if receipt := g.hook.CloseClient("stuck", "test"); receipt.Sessions != 1 {
+		if receipt := g.revoke("stuck"); receipt.Sessions != 1 {
 			t.Errorf("the receipt is %+v", receipt)
 		}
 		stick()

@@ -33,7 +33,7 @@ type refusal struct {
 
 // OnConnect decides about a CONNECT. Until it returns nil nothing has happened to a session that exists under the MQTT client ID.
 func (h *Hook) OnConnect(cl *mqtt.Client, pk packets.Packet) error {
-	refused := h.admit(cl, pk)
+	refused := h.receive(cl, pk)
 	scrub(pk)
 	clear(cl.Properties.Props.AuthenticationData)
 	cl.Properties.Props.AuthenticationData = nil
@@ -56,18 +56,16 @@ func (h *Hook) OnConnectAuthenticate(cl *mqtt.Client, _ packets.Packet) bool {
 	return s != nil && !s.is(ended|offline)
 }
 
-// admit makes all checks of a CONNECT and readies the session. The session is on the list of its client before the client's status is
-// asked for, so that whoever disables the client and then closes its sessions misses none.
-func (h *Hook) admit(cl *mqtt.Client, pk packets.Packet) *refusal {
+// admit makes all checks of a CONNECT and readies the session. The session is on the registry before anybody is asked about its token
+// and its client, so that whoever revokes one of them and then closes the sessions misses none.
+func (h *Hook) admit(cl *mqtt.Client, pk packets.Packet, slots chan struct{}) *refusal {
 	ctx, cancel := context.WithTimeout(h.ctx, h.cfg.VerifyTimeout)
 	defer cancel()
-	select {
-	case h.slots <- struct{}{}:
-		defer func() { <-h.slots }()
-	case <-ctx.Done():
-		return &refusal{connackUnavailable, RuleTimeout, ""}
+	ctx, slot, refused := takeSlot(ctx, slots)
+	if refused != nil {
+		return refused
 	}
-
+	defer slot.release()
 	text, refused := credential(cl, pk)
 	if refused != nil {
 		return refused
@@ -76,26 +74,38 @@ func (h *Hook) admit(cl *mqtt.Client, pk packets.Packet) *refusal {
 	if refused != nil {
 		return refused
 	}
-	if pk.Connect.ClientIdentifier == "" {
-		cl.ID = token.ClientID + replicaSeparator + cl.ID
-		cl.Properties.Props.AssignedClientID = cl.ID
-	}
-	s := newSession(h, cl, token)
-	h.live.add(s)
-	if s.expired() {
-		return &refusal{connackBadToken, accesstoken.Rule(accesstoken.ErrExpired), ""}
-	}
-	if refused := h.checkClient(ctx, s, pk.Connect.ClientIdentifier == ""); refused != nil {
+	p, refused := h.principalOf(token)
+	if refused != nil {
 		return refused
 	}
-	grants, ignored := topicacl.Compile(token.Scopes)
-	s.grants.Store(grants)
-	if refused := checkWill(cl, grants); refused != nil {
+	assigned := pk.Connect.ClientIdentifier == ""
+	if assigned {
+		cl.ID = p.owner + replicaSeparator + cl.ID
+		cl.Properties.Props.AssignedClientID = cl.ID
+	}
+	s := newSession(h, cl, p, token)
+	s.assigned = assigned
+	h.live.add(s)
+	if refused := h.checkToken(token, s.mqttID, thumbprint(s.conn)); refused != nil {
+		return refused
+	}
+	ignored, refused := s.judge(ctx, token)
+	if refused != nil {
+		return refused
+	}
+	if refused := h.checkRevoked(token); refused != nil {
+		return refused
+	}
+	if refused := h.meter(s); refused != nil {
+		return refused
+	}
+	if refused := h.checkWill(s.owner, s.standing.Load(), &s.will); refused != nil {
 		return refused
 	}
 	if refused := h.claim(s); refused != nil {
 		return refused
 	}
+	h.watchForFlapping(s)
 	h.takeOver(s, cl)
 	h.reportConnect(s, ignored)
 	return nil
@@ -117,52 +127,93 @@ func (h *Hook) verify(ctx context.Context, text string) (*accesstoken.Token, *re
 	return token, nil
 }
 
-// checkClient checks that the client is active and may use the MQTT client ID, which it always may if the server has assigned it.
-func (h *Hook) checkClient(ctx context.Context, s *session, assigned bool) *refusal {
-	status := Status{Active: true}
-	if h.cfg.Clients != nil {
-		var err error
-		if status, err = h.cfg.Clients.ClientStatus(ctx, s.clientID); err != nil {
-			return &refusal{connackUnavailable, RuleStatusUnavailable, err.Error()}
-		}
+// checkToken checks what a verified token may be refused for beside its text: that its time is over for this MQTT client ID, or that it
+// is bound to another certificate than the one that was presented.
+func (h *Hook) checkToken(token *accesstoken.Token, mqttID, presented string) *refusal {
+	if !h.cfg.Now().Before(spreadDeadline(token, mqttID, h.cfg.Leeway)) {
+		return &refusal{connackBadToken, accesstoken.Rule(accesstoken.ErrExpired), ""}
 	}
+	return checkConfirmation(token, presented)
+}
+
+// checkRevoked checks that a token was not revoked. The client's status is checked before: that a client is disabled says more than that
+// its tokens are revoked with it.
+func (h *Hook) checkRevoked(token *accesstoken.Token) *refusal {
+	if h.cfg.Revocations != nil && h.cfg.Revocations.Revoked(token) {
+		return &refusal{connackBadToken, RuleRevoked, ""}
+	}
+	return nil
+}
+
+// judge asks how the session's client stands and holds the session to a token, unless the client may not be connected.
+func (s *session) judge(ctx context.Context, token *accesstoken.Token) ([]topicacl.Ignored, *refusal) {
+	s.judging.Lock()
+	defer s.judging.Unlock()
+	status, err := s.hook.statusOf(ctx, s.principal)
+	if err != nil {
+		return nil, &refusal{connackUnavailable, RuleStatusUnavailable, err.Error()}
+	}
+	st, ignored := s.newStanding(token, status)
+	if st.barred == nil && !s.is(ended) { // one that was taken over stands as its successor
+		s.stand(st)
+	}
+	return ignored, st.barred
+}
+
+// checkStatus checks that a client is active and may use an MQTT client ID, which it always may if the server has assigned it.
+func checkStatus(p principal, mqttID string, assigned bool, status Status) *refusal {
 	switch {
 	case !status.Active:
 		return &refusal{connackNotAuthorized, RuleClientInactive, ""}
-	case !wellFormedID(s.mqttID):
+	case !wellFormedID(mqttID):
 		return &refusal{connackBadClientID, RuleMQTTClientID, "too long, or with control characters"}
-	case !assigned && !mayUse(s.clientID, s.mqttID, status.MQTTClientIDs):
+	case !assigned && !mayUse(p.clientID, mqttID, status.MQTTClientIDs):
 		return &refusal{connackNotAuthorized, RuleMQTTClientID, ""}
 	}
 	return nil
 }
 
-// checkWill checks that the client could publish its own will.
-func checkWill(cl *mqtt.Client, grants *topicacl.Grants) *refusal {
-	will := &cl.Properties.Will
+// checkWill checks that a client that stands like this could publish its own will.
+func (h *Hook) checkWill(owner string, st *standing, will *mqtt.Will) *refusal {
 	if will.Flag == 0 {
 		return nil
 	}
-	verdict := grants.Publish(will.TopicName, will.Qos, will.Retain)
-	if verdict.Allowed {
+	denied := h.judgePublication(owner, st, publicationOfWill(will), nil)
+	switch {
+	case denied == nil:
 		return nil
+	case denied.limit:
+		return &refusal{connackQuota, denied.rule, "the will: " + denied.detail}
+	default:
+		return &refusal{connackNotAuthorized, RuleWill, fmt.Sprintf("%s: %s", denied.rule, printable(will.TopicName))}
 	}
-	return &refusal{connackNotAuthorized, RuleWill, fmt.Sprintf("%s: %s", verdict.Reason, printable(will.TopicName))}
 }
+
+// refusedOwner refuses a CONNECT with an MQTT client ID under which another client has a session.
+var refusedOwner = &refusal{connackNotAuthorized, RuleOwner, ""}
 
 // claim reserves the MQTT client ID for the session, unless another client owns what exists under it.
 func (h *Hook) claim(s *session) *refusal {
-	taken := &refusal{connackNotAuthorized, RuleOwner, ""}
-	if existing, ok := h.server.Clients.Get(s.mqttID); ok {
-		if existing.Net.Inline {
-			return &refusal{connackBadClientID, RuleMQTTClientID, "in use by the server itself"}
-		}
-		if owner := h.owner(existing); owner != s.clientID && !h.abandoned(existing) && !outranks(s.clientID, owner, s.mqttID) {
-			return taken
-		}
+	if refused := h.checkOwner(s.principal, s.mqttID); refused != nil {
+		return refused
 	}
 	if !h.live.claim(s) {
-		return taken
+		return refusedOwner
+	}
+	return nil
+}
+
+// checkOwner checks that the session that exists under an MQTT client ID is the principal's to take over.
+func (h *Hook) checkOwner(p principal, mqttID string) *refusal {
+	existing, ok := h.server.Clients.Get(mqttID)
+	switch {
+	case !ok:
+		return nil
+	case existing.Net.Inline:
+		return &refusal{connackBadClientID, RuleMQTTClientID, "in use by the server itself"}
+	}
+	if owner := h.owner(existing); owner != p && !h.abandoned(existing) && !p.outranks(owner, mqttID) {
+		return refusedOwner
 	}
 	return nil
 }
@@ -170,7 +221,7 @@ func (h *Hook) claim(s *session) *refusal {
 // takeOver hands the accepted connection to the session: its clock starts, and what the hook does in mochi's place is switched off
 // there.
 func (h *Hook) takeOver(s *session, cl *mqtt.Client) {
-	cl.Properties.Username = []byte(s.clientID) // who owns the session, for the next CONNECT and for stores
+	cl.Properties.Username = []byte(s.owner) // who owns the session, for the next CONNECT and for stores
 	if s.protocol == 5 {
 		s.outbound.limit = min(h.aliasLimit(), int(cl.Properties.Props.TopicAliasMaximum))
 		cl.Properties.Props.TopicAliasMaximum = 0

@@ -10,13 +10,7 @@ import (
 
 // mayHave reports whether the session has a right to messages on this topic, now or when it comes back.
 func (s *session) mayHave(topic string) bool {
-	if s.is(revoked | dropped) {
-		return false
-	}
-	if s.is(restored) {
-		s.reloadGrants()
-	}
-	return s.grants.Load().Deliver(topic)
+	return !s.is(revoked|dropped) && s.delivered.mayHave(s.current(), topic)
 }
 
 // reachable reports whether anything may be written to the client at this moment.
@@ -42,17 +36,24 @@ func (h *Hook) OnPacketEncode(cl *mqtt.Client, pk packets.Packet) packets.Packet
 	case s == nil:
 		return pk
 	case s.is(ended):
-		return nothing()
+		return h.withholdAll(s, pk)
 	}
 	switch pk.FixedHeader.Type {
+	case packets.Unsuback:
+		if pk.PacketID == 0 {
+			return nothing() // the answer to what narrow has injected: no client may use that packet identifier
+		}
 	case packets.Publish:
 		switch {
-		case !s.reachable():
+		case !s.reachable() || s.is(revoked|dropped): // its queue is dealt with as a whole
 			return nothing()
 		case !s.mayHave(pk.TopicName):
 			return h.withhold(s, pk)
 		}
-		return s.setAlias(pk)
+		if s.outbound.limit > 0 {
+			return s.setAlias(pk)
+		}
+		return pk
 	case packets.Puback, packets.Pubrec:
 		return s.answerRefused(pk)
 	case packets.Connack:
@@ -66,6 +67,15 @@ func (h *Hook) OnPacketEncode(cl *mqtt.Client, pk packets.Packet) packets.Packet
 // nothing returns what makes mochi write nothing.
 func nothing() packets.Packet {
 	return packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Reserved}}
+}
+
+// withholdAll keeps every packet from a client that is being closed. If that was thrown away before it had its CONNACK, nobody has yet
+// thrown away what it has inherited.
+func (h *Hook) withholdAll(s *session, pk packets.Packet) packets.Packet {
+	if pk.FixedHeader.Type == packets.Connack && s.is(dropped) {
+		h.clearState(s.client)
+	}
+	return nothing()
 }
 
 // withhold keeps a message from a client and takes it out of its queue.
@@ -100,9 +110,6 @@ func (h *Hook) dropQueued(cl *mqtt.Client, drop func(packets.Packet) bool) int {
 
 // setAlias gives a message to an MQTT 5.0 client a topic alias, if the client takes them.
 func (s *session) setAlias(pk packets.Packet) packets.Packet {
-	if s.outbound.limit == 0 {
-		return pk
-	}
 	s.mu.Lock()
 	alias, known := s.outbound.use(pk.TopicName)
 	s.mu.Unlock()
@@ -131,17 +138,29 @@ func (h *Hook) OnPacketSent(cl *mqtt.Client, pk packets.Packet, _ []byte) {
 	}
 }
 
+// roomForAdvice is the Maximum Packet Size from which a CONNACK is sure to have room for a user property, in bytes.
+const roomForAdvice = 512
+
 // completeConnack opens the session to everybody else, and says in a CONNACK what only the hook knows: how many topic aliases a
-// client may set (MQTT 5.0 §3.2.2.3.8), by which method it was authenticated (§3.2.2.3.17), and that a session that was thrown away
-// is not present.
+// client may set (MQTT 5.0 §3.2.2.3.8), by which method it was authenticated (§3.2.2.3.17), when it should renew its token, and that
+// a session that was thrown away is not present.
 func (h *Hook) completeConnack(s *session, pk packets.Packet) packets.Packet {
 	s.raise(established)
+	switch { // what happened while others could not see what the session has inherited
+	case s.is(dropped):
+		h.clearState(s.client)
+	case s.current() != s.judged.Load():
+		h.prune(s, Event{Kind: KindRejudge, Rule: RuleNarrowed})
+	}
 	if s.is(fresh) {
 		pk.SessionPresent = false
 	}
 	if s.protocol == 5 {
 		pk.Properties.TopicAliasMaximum = uint16(h.aliasLimit())
 		pk.Properties.AuthenticationMethod = s.method
+		if most := s.client.Properties.Props.MaximumPacketSize; most == 0 || most >= roomForAdvice { // [MQTT-3.2.2-20]
+			pk.Properties.User = append(pk.Properties.User, s.renewAfter())
+		}
 	}
 	return pk
 }

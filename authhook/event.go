@@ -25,7 +25,9 @@ const (
 	KindWill      Kind = "will"      // a will was published or withheld when its connection ended
 	KindResume    Kind = "resume"    // a subscription or queued message of an earlier session is no longer covered
 	KindExpire    Kind = "expire"    // a session's token expired
-	KindClose     Kind = "close"     // a session was closed by Close, CloseClient or a takeover, or for breaking the protocol
+	KindRenew     Kind = "renew"     // a token was accepted on a live connection, or refused
+	KindRejudge   Kind = "rejudge"   // a session has lost something that its client does not hold any longer
+	KindClose     Kind = "close"     // a session was closed by Close, Revoke, Rejudge or a takeover, or for breaking the protocol
 )
 
 // Event is one decision of the hook. Strings that come from a client are made printable and cut to 128 bytes; before the client is
@@ -40,7 +42,7 @@ type Event struct {
 	Rule string
 	// ReasonCode is what an MQTT 5.0 client is told, 0 for success. A 3.1.1 client is told less.
 	ReasonCode byte
-	// ClientID is the client ID of the token, empty before it is verified.
+	// ClientID is the session's owner, as in Session; empty before the token is verified.
 	ClientID     string
 	MQTTClientID string
 	Remote       string
@@ -63,15 +65,25 @@ const (
 	RuleOwner                = "session-owner"          // the session is another client's
 	RuleWill                 = "will-outside-grants"    // the will of a CONNECT
 	RuleTopicAlias           = "topic-alias"            // unknown, zero or too large
-	RuleAuthPacket           = "auth-packet"            // an AUTH where none may come
-	RuleTooManySubscriptions = "too-many-subscriptions" // Config.MaxSubscriptions
+	RuleAuthPacket           = "auth-packet"            // an AUTH where none may come, or too many
+	RuleConfirmation         = "token-confirmation"     // the token is bound to a certificate that the connection does not have
+	RuleRenewed              = "renewed"                // a token has taken the place of an earlier one
+	RuleRenewalPrincipal     = "renewal-principal"      // the token of a renewal is another issuer's, client's or subject's
+	RuleTooManySubscriptions = "too-many-subscriptions" // Limits.Subscriptions
+	RuleLimitConnectRate     = "limit-connect-rate"     // Limits.ConnectsPerMinute, or too many failed authentications of one address
+	RuleLimitSessions        = "limit-sessions"         // Limits.Sessions
+	RuleLimitPublishRate     = "limit-publish-rate"     // Limits.MessagesPerSecond
+	RuleLimitBytes           = "limit-bytes"            // Limits.BytesPerSecond
+	RuleLimitPayload         = "limit-payload"          // Limits.PayloadBytes
+	RuleLimitRetained        = "limit-retained"         // Limits.Retained
+	RuleFlapping             = "flapping"               // a client takes over one MQTT client ID again and again
 	RuleManyRefused          = "many-filters-refused"   // stands for the rest of a SUBSCRIBE with many refused filters
 	RuleNotCovered           = "not-covered"            // a message on a topic that the session may not receive
-	RuleNarrowed             = "narrowed"               // the token covers less than the session had
+	RuleNarrowed             = "narrowed"               // token or client cover less than the session had
 	RuleExpired              = "token-expired"          // the token expired while the session was connected
 	RuleTakenOver            = "session-taken-over"     // the client has connected again, or another with its credential
 	RuleClosed               = "closed-by-operator"     // Close
-	RuleRevoked              = "revoked"                // CloseClient
+	RuleRevoked              = "revoked"                // Revoke, or a token that Revocations names
 )
 
 // Keys of the log.
@@ -103,8 +115,9 @@ func printable(text string) string {
 	return quoted
 }
 
-// plain matches the MQTT client IDs that may be shown of a client that nobody has authenticated.
-var plain = regexp.MustCompile(`^[A-Za-z0-9._:-]{1,64}$`)
+// plain matches the MQTT client IDs that may be shown of a client that nobody has authenticated. Some devices send their secret in
+// the wrong field: nothing that could be one, or a token, is among them.
+var plain = regexp.MustCompile(`^[a-z0-9-]{1,64}(:[a-z0-9-]{1,32})?$`)
 
 // ruleOf returns the name of the rule behind a verdict.
 func ruleOf(v topicacl.Verdict) string {
@@ -116,7 +129,10 @@ func ruleOf(v topicacl.Verdict) string {
 
 // report completes an event of a session, logs it and shows it to the observer.
 func (h *Hook) report(s *session, e Event) {
-	e.ClientID, e.MQTTClientID, e.Remote = s.clientID, s.shownID, s.client.Net.Remote
+	if !e.Allowed {
+		s.refused.Add(1)
+	}
+	e.ClientID, e.MQTTClientID, e.Remote = printable(s.owner), s.shownID, s.client.Net.Remote
 	h.emit(e)
 }
 
@@ -124,7 +140,7 @@ func (h *Hook) report(s *session, e Event) {
 func (h *Hook) reportRefusal(cl *mqtt.Client, r *refusal) {
 	e := Event{Kind: KindConnect, Rule: r.rule, ReasonCode: r.v5.Code, Remote: cl.Net.Remote, Detail: r.detail}
 	if s := h.session(cl); s != nil {
-		e.ClientID, e.MQTTClientID = printable(s.clientID), s.shownID
+		e.ClientID, e.MQTTClientID = printable(s.owner), s.shownID
 	} else if plain.MatchString(cl.ID) {
 		e.MQTTClientID = cl.ID
 	}
@@ -156,7 +172,7 @@ func (h *Hook) reportWithheld(s *session, topic string) {
 // observe shows the observer an event too frequent to be logged.
 func (h *Hook) observe(s *session, e Event) {
 	if h.cfg.Observer != nil {
-		e.Time, e.ClientID, e.MQTTClientID, e.Remote = h.cfg.Now(), s.clientID, s.shownID, s.client.Net.Remote
+		e.Time, e.ClientID, e.MQTTClientID, e.Remote = h.clock.now(), s.owner, s.shownID, s.client.Net.Remote
 		h.cfg.Observer(e)
 	}
 }
@@ -170,7 +186,7 @@ func (h *Hook) emit(e Event) {
 	switch {
 	case e.Kind == KindDeliver || e.Kind == KindSubscribe && e.Allowed:
 		level = slog.LevelDebug
-	case !e.Allowed:
+	case !e.Allowed || e.Rule == RuleFlapping:
 		level = slog.LevelWarn
 	}
 	if !h.log.Enabled(h.ctx, level) {

@@ -6,15 +6,29 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 )
 
-// errExpired is what a client is told when its token has expired (MQTT 5.0 §3.14.2.1).
-var errExpired = packets.Code{Code: packets.ErrMaxConnectTime.Code, Reason: "token expired"}
+// expiryCode returns what a client is told when its token has expired: maximum connect time (MQTT 5.0 §3.14.2.1), or not authorized
+// (RFC 9431 §2.3).
+func (p Policy) expiryCode() packets.Code {
+	code := packets.ErrMaxConnectTime.Code
+	if p == RFC9431 {
+		code = packets.ErrNotAuthorized.Code
+	}
+	return packets.Code{Code: code, Reason: "token expired"}
+}
 
-// arm starts the clock of a session, unless the connection is gone already.
+// left returns how long the session has to live.
+func (s *session) left() time.Duration { return s.standing.Load().deadline.Sub(s.hook.cfg.Now()) }
+
+// arm starts the clock of a session, or sets it anew after a renewal, unless the connection is gone already.
 func (s *session) arm() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.is(offline) {
-		s.timer = time.AfterFunc(s.deadline.Sub(s.hook.cfg.Now()), s.expire)
+	switch {
+	case s.is(offline):
+	case s.timer == nil:
+		s.timer = time.AfterFunc(s.left(), s.expire)
+	default:
+		s.timer.Reset(s.left())
 	}
 }
 
@@ -30,7 +44,7 @@ func (s *session) expireSoon() {
 
 // expire ends a session whose time is up, or waits for the rest of it.
 func (s *session) expire() {
-	if left := s.deadline.Sub(s.hook.cfg.Now()); left > 0 {
+	if left := s.left(); left > 0 {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if !s.is(ended | offline) {
@@ -38,7 +52,7 @@ func (s *session) expire() {
 		}
 		return
 	}
-	if s.kick(errExpired) {
-		s.hook.report(s, Event{Kind: KindExpire, Allowed: true, Rule: RuleExpired, ReasonCode: errExpired.Code})
+	if code := s.hook.cfg.OnDenied.expiryCode(); s.kick(code) {
+		s.hook.report(s, Event{Kind: KindExpire, Allowed: true, Rule: RuleExpired, ReasonCode: code.Code})
 	}
 }

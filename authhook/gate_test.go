@@ -72,7 +72,8 @@ func openGate(tb testing.TB, change ...func(*settings)) *gate {
 	s := settings{options: mqtt.Options{Logger: logger, InlineClient: true}}
 	s.Config = authhook.Config{
 		Verifier: newVerifier(tb, g.clock.Now), Clients: g.clients, Observer: g.events.add, Logger: logger, Now: g.clock.Now,
-		CloseGrace: 150 * time.Millisecond, // a busy machine must not take the DISCONNECT from a client that waits for it
+		FailuresPerMinute: 1 << 20,
+		CloseGrace:        150 * time.Millisecond, // a busy machine must not take the DISCONNECT from a client that waits for it
 	}
 	for _, c := range change {
 		c(&s)
@@ -181,9 +182,14 @@ func signToken(tb testing.TB, now time.Time, clientID string, changed jwt.MapCla
 	}
 	maps.Copy(claims, changed)
 	maps.DeleteFunc(claims, func(_ string, value any) bool { return value == nil })
+	return signWith(tb, testKey, testKeyID, claims)
+}
+
+func signWith(tb testing.TB, key ed25519.PrivateKey, keyID string, claims jwt.MapClaims) string {
+	tb.Helper()
 	token := jwt.NewWithClaims(jwt.SigningMethodEdDSA, claims)
-	token.Header["kid"], token.Header["typ"] = testKeyID, "at+jwt"
-	text, err := token.SignedString(testKey)
+	token.Header["kid"], token.Header["typ"] = keyID, "at+jwt"
+	text, err := token.SignedString(key)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -271,7 +277,7 @@ type clientTable struct {
 	broken bool
 }
 
-// ClientStatus answers that a client nobody has spoken of is active.
+// ClientStatus answers that a client nobody has spoken of is active, and holds everything.
 func (c *clientTable) ClientStatus(_ context.Context, clientID string) (authhook.Status, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -281,8 +287,11 @@ func (c *clientTable) ClientStatus(_ context.Context, clientID string) (authhook
 	if status, ok := c.status[clientID]; ok {
 		return status, nil
 	}
-	return authhook.Status{Active: true}, nil
+	return authhook.Status{Active: true, Scopes: everything()}, nil
 }
+
+// everything returns scopes that hold whatever a token may grant.
+func everything() []string { return []string{"pub:#", "sub:#"} }
 
 func (c *clientTable) set(clientID string, status authhook.Status) {
 	c.mu.Lock()
@@ -291,7 +300,7 @@ func (c *clientTable) set(clientID string, status authhook.Status) {
 }
 
 func (c *clientTable) allow(clientID string, patterns ...string) {
-	c.set(clientID, authhook.Status{Active: true, MQTTClientIDs: patterns})
+	c.set(clientID, authhook.Status{Active: true, MQTTClientIDs: patterns, Scopes: everything()})
 }
 
 func (c *clientTable) setBroken(broken bool) {

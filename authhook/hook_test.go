@@ -18,12 +18,12 @@ func silentServer() *mqtt.Server {
 func TestJ5_EveryFaultOfTheConfigurationIsNamed(t *testing.T) {
 	t.Parallel()
 	_, err := authhook.New(nil, authhook.Config{
-		OnDenied: 7, Leeway: -time.Second, VerifyTimeout: -time.Second, MaxSubscriptions: -1, CloseGrace: -time.Second,
+		OnDenied: 7, Leeway: -time.Second, VerifyTimeout: -time.Second, CloseGrace: -time.Second, Limits: authhook.Limits{Retained: -1},
 	})
 	if err == nil {
 		t.Fatal("the configuration was accepted")
 	}
-	for _, fault := range []string{"server", "Verifier", "OnDenied", "Leeway", "VerifyTimeout", "MaxSubscriptions", "CloseGrace"} {
+	for _, fault := range []string{"server", "Verifier", "OnDenied", "Leeway", "VerifyTimeout", "Limits", "CloseGrace"} {
 		if !strings.Contains(err.Error(), fault) {
 			t.Errorf("the error does not mention %s: %v", fault, err)
 		}

@@ -29,57 +29,65 @@ func (h *Hook) OnPacketRead(cl *mqtt.Client, pk packets.Packet) (packets.Packet,
 	}
 	switch pk.FixedHeader.Type {
 	case packets.Publish:
-		return h.readPublish(s, pk)
+		err := h.readPublish(s, &pk)
+		return pk, err
 	case packets.Auth:
-		return h.refuseAuth(s, pk)
+		return h.readAuth(s, pk)
 	case packets.Connect:
 		scrub(pk) // mochi ends the connection over a second CONNECT, and logs it
 	}
 	return pk, nil
 }
 
-// refuseAuth ends a connection over an AUTH packet (MQTT 5.0 §4.12): the client may not send one, or not with that method, or the
-// server has no use for it.
-func (h *Hook) refuseAuth(s *session, pk packets.Packet) (packets.Packet, error) {
-	scrub(pk)
-	method := pk.Properties.AuthenticationMethod
-	code := packets.ErrProtocolViolation
-	if s.method != "" && method != "" {
-		code = packets.ErrBadAuthenticationMethod
-	}
-	h.breakOff(s, code, RuleAuthPacket, printable(method))
-	return s.drain(pk)
-}
-
 // readPublish judges a PUBLISH on its effective topic. A refused one goes on through mochi, whose acknowledgements stay its own, but
-// under a topic that leads nowhere: mochi would not answer a PUBLISH to $SYS at all, so that the client sent it again for ever.
-func (h *Hook) readPublish(s *session, pk packets.Packet) (packets.Packet, error) {
+// under a topic that leads nowhere: mochi would not answer a PUBLISH to $SYS at all, so that the client sent it again for ever. The packet
+// is large, so it is not copied.
+func (h *Hook) readPublish(s *session, pk *packets.Packet) (err error) {
 	if pk.Properties.TopicAliasFlag {
-		if code := s.inbound.resolve(&pk, h.aliasLimit()); code != packets.CodeSuccess {
+		if code := s.inbound.resolve(pk, h.aliasLimit()); code != packets.CodeSuccess {
 			h.breakOff(s, code, RuleTopicAlias, "")
-			return s.drain(pk)
+			*pk, err = s.drain(*pk)
+			return err
 		}
 	}
-	if pk.TopicName == "" || strings.ContainsAny(pk.TopicName, "+#") || (pk.FixedHeader.Qos > 0) != (pk.PacketID > 0) {
-		return pk, nil // a protocol error, over which mochi ends the connection
+	p, st := publicationOf(pk), s.current()
+	denied := h.judgeRate(s.meter.Load().rates(), p, take)
+	if denied == nil {
+		denied = h.judgePublication(s.owner, st, p, &s.published)
 	}
-	verdict := s.grants.Load().Publish(pk.TopicName, pk.FixedHeader.Qos, pk.FixedHeader.Retain)
-	if verdict.Allowed {
-		return pk, nil
+	switch {
+	case (p.qos > 0) != (pk.PacketID > 0), denied != nil && breaksProtocol(p.topic):
+		return nil // mochi ends the connection over it
+	case denied != nil:
+		return h.refusePublish(s, pk, denied)
 	}
+	return nil
+}
+
+// breaksProtocol reports whether what stands in a PUBLISH for a topic name is none (MQTT 5.0 §3.3.2.1).
+func breaksProtocol(topic string) bool {
+	return topic == "" || strings.IndexByte(topic, '+') >= 0 || strings.IndexByte(topic, '#') >= 0
+}
+
+// refusePublish answers a PUBLISH that is refused, or sees to it that mochi does.
+func (h *Hook) refusePublish(s *session, pk *packets.Packet, denied *denial) (err error) {
+	e := Event{Kind: KindPublish, Rule: denied.rule, Topic: printable(pk.TopicName), Detail: denied.detail}
 	told := s.protocol == 5 && pk.FixedHeader.Qos > 0
-	disconnect := !told && h.cfg.OnDenied == Disconnect
-	e := Event{Kind: KindPublish, Rule: ruleOf(verdict), Topic: printable(pk.TopicName), Detail: verdict.Grant}
-	if told || disconnect {
-		e.ReasonCode = packets.ErrNotAuthorized.Code
+	disconnect := !told && h.cfg.OnDenied == RFC9431
+	switch {
+	case told:
+		e.ReasonCode, s.refusedWith = denied.ack.Code, denied.ack.Code
+	case disconnect:
+		e.ReasonCode = denied.end.Code
 	}
-	h.report(s, e)
+	h.reportDenied(s, denied, e)
 	if disconnect {
-		s.kick(packets.ErrNotAuthorized)
-		return s.drain(pk)
+		s.kick(denied.end)
+		*pk, err = s.drain(*pk)
+		return err
 	}
 	pk.TopicName, pk.Payload, pk.FixedHeader.Retain, pk.Properties = refusedTopic, nil, false, packets.Properties{}
-	return pk, nil
+	return nil
 }
 
 // mayWrite answers mochi for a PUBLISH that readPublish has judged. A refusal makes mochi answer an MQTT 5.0 client with reason code
@@ -87,13 +95,16 @@ func (h *Hook) readPublish(s *session, pk packets.Packet) (packets.Packet, error
 // the client gets an acknowledgement that says nothing about the fate of the message ([MQTT-3.3.5-2]).
 func (s *session) mayWrite(topic string) bool { return topic != refusedTopic || s.protocol < 5 }
 
-// answerRefused mends mochi's answer to a refused PUBLISH: the reason code says all that a device learns, and what OnPublish has
-// refused at QoS 2 is answered with a PUBREC.
+// answerRefused mends mochi's answer to a refused PUBLISH: the reason code is that of the refusal and says all that a device learns, and
+// what OnPublish has refused at QoS 2 is answered with a PUBREC.
 func (s *session) answerRefused(pk packets.Packet) packets.Packet {
 	if pk.ReasonCode != packets.ErrNotAuthorized.Code {
 		return pk
 	}
 	pk.Properties.ReasonString = ""
+	if s.refusedWith != 0 {
+		pk.ReasonCode, s.refusedWith = s.refusedWith, 0
+	}
 	if s.refusedRec {
 		s.refusedRec = false
 		pk.FixedHeader.Type = packets.Pubrec
@@ -110,10 +121,10 @@ func (h *Hook) OnACLCheck(cl *mqtt.Client, topic string, write bool) bool {
 		return cl.Net.Inline
 	case write:
 		return s.mayWrite(topic)
-	case isFilter(topic):
-		return s.grants.Load().Subscribe(topic).Allowed
-	case s.mayHave(topic):
+	case s.mayHave(topic): // first, because it is asked with every delivery; a filter with wildcards is no topic
 		return true
+	case isFilter(topic):
+		return s.current().Subscribe(topic).Allowed
 	default:
 		h.reportWithheld(s, topic)
 		return false
@@ -130,7 +141,12 @@ func (h *Hook) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet, er
 	if s == nil || s.is(ended|revoked|dropped) {
 		return pk, packets.CodeSuccessIgnore
 	}
-	verdict := s.grants.Load().Publish(pk.TopicName, pk.FixedHeader.Qos, pk.FixedHeader.Retain)
+	st := s.current()
+	if s.published.covers(st, pk.TopicName, pk.FixedHeader.Qos, pk.FixedHeader.Retain) {
+		h.observe(s, Event{Kind: KindPublish, Allowed: true, Rule: RuleGranted})
+		return pk, nil
+	}
+	verdict := st.Publish(pk.TopicName, pk.FixedHeader.Qos, pk.FixedHeader.Retain)
 	switch {
 	case verdict.Allowed:
 	case pk.TopicName != refusedTopic:

@@ -81,7 +81,7 @@ func TestA12_ARefusedPublishIsForwardedToNobody(t *testing.T) {
 
 func TestUnderTheDisconnectPolicyARefusedPublishEndsTheConnection(t *testing.T) {
 	t.Parallel()
-	g := openGate(t, func(s *settings) { s.OnDenied = authhook.Disconnect })
+	g := openGate(t, func(s *settings) { s.OnDenied = authhook.RFC9431 })
 	for _, version := range []byte{4, 5} {
 		for qos := range byte(3) {
 			w := g.enter(t, version, "sensor-1", g.token(t, "sensor-1", "pub:a/b"))
@@ -234,33 +234,4 @@ func TestNoAliasIsTakenWhereTheServerAllowsNone(t *testing.T) {
 	}
 	w.send(t, aliased("a", 1, 1))
 	w.expectDisconnect(t, 0x94)
-}
-
-func TestS6_AnAuthPacketEndsTheConnection(t *testing.T) {
-	t.Parallel()
-	g := openGate(t)
-	token := g.token(t, "sensor-1")
-	auth := func(method string) packets.Packet {
-		return packets.Packet{
-			FixedHeader: packets.FixedHeader{Type: packets.Auth}, ReasonCode: 0x19,
-			Properties: packets.Properties{AuthenticationMethod: method, AuthenticationData: []byte(token)},
-		}
-	}
-	for _, c := range []struct {
-		version     byte
-		opened, now string
-		code        byte
-	}{
-		{4, "", "", 0},
-		{4, "", "OAUTH2-JWT", 0},
-		{5, "", "OAUTH2-JWT", 0x82},
-		{5, "", "", 0x82},
-		{5, "OAUTH2-JWT", "CUSTOM-JWT", 0x8c},
-		{5, "OAUTH2-JWT", "OAUTH2-JWT", 0x8c},
-		{5, "OAUTH2-JWT", "", 0x82},
-	} {
-		w := g.enter(t, c.version, "sensor-1", token, func(pk *packets.Packet) { pk.Properties.AuthenticationMethod = c.opened })
-		w.send(t, auth(c.now))
-		w.expectDisconnect(t, c.code)
-	}
 }

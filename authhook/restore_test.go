@@ -137,13 +137,13 @@ func TestARestoredSessionWithoutAnOwnerIsThrownAway(t *testing.T) {
 	w.ping(t)
 }
 
-func TestCloseClientEndsARestoredSession(t *testing.T) {
+func TestS7_RevokeEndsARestoredSession(t *testing.T) {
 	t.Parallel()
 	g := openGate(t, func(s *settings) {
 		s.Clients.(*clientTable).set("owner", authhook.Status{Active: true, Scopes: []string{"sub:#"}})
 		s.after = append(s.after, &archive{owner: "owner", filters: []string{"a/#"}, queued: []string{"a/stored"}})
 	})
-	if r := g.hook.CloseClient("owner", "test"); r != (authhook.Receipt{Sessions: 1, Subscriptions: 1, Queued: 1}) {
+	if r := g.revoke("owner"); r != (authhook.Receipt{Sessions: 1, Subscriptions: 1, Queued: 1}) {
 		t.Errorf("the receipt is %+v", r)
 	}
 }

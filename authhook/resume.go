@@ -5,8 +5,6 @@ import (
 
 	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
-
-	"github.com/boomgate/boomgate/authhook/topicacl"
 )
 
 // OnSessionEstablish prepares what mochi is about to hand over to a client: the connection that is being taken over ends, and what
@@ -16,45 +14,116 @@ func (h *Hook) OnSessionEstablish(cl *mqtt.Client, _ packets.Packet) {
 	if s == nil {
 		return
 	}
+	h.live.enter(s)
+	st := s.current()
+	s.judged.Store(st)
 	existing, found := h.server.Clients.Get(s.mqttID)
 	for _, earlier := range h.live.withMQTTID(s.mqttID) {
-		if earlier != s && earlier.is(established) {
-			h.supersede(earlier, s, earlier.client == existing)
+		if earlier != s && earlier.is(established) && !earlier.is(offline) {
+			h.supersede(earlier, s, st, earlier.client == existing)
 		}
 	}
 	if !found {
 		return
 	}
-	if h.owner(existing) != s.clientID || h.abandoned(existing) {
+	before := h.session(existing)
+	switch {
+	case before == nil || before.owner != s.owner || before.is(dropped):
 		h.clearState(existing)
 		s.raise(fresh)
-	} else {
-		h.narrow(existing, s.grants.Load())
-	}
-	h.stored.Delete(existing)
-}
-
-// supersede ends a connection whose session another takes over. mochi closes it in a moment if it knows of it; until it has marked
-// it as taken over, a connection that ends could take the new client out of mochi's list.
-func (h *Hook) supersede(earlier, next *session, known bool) {
-	end := earlier.kick
-	if known {
-		end = earlier.dismiss
-	}
-	if end(packets.ErrSessionTakenOver) {
-		h.report(earlier, Event{
-			Kind: KindClose, Allowed: true, Rule: RuleTakenOver, ReasonCode: packets.ErrSessionTakenOver.Code,
-			Detail: "by " + next.client.Net.Remote,
-		})
+	default:
+		before.hold(st)
+		if r := h.narrow(before, st.rights); r != (Receipt{}) {
+			h.report(before, Event{
+				Kind: KindResume, Rule: RuleNarrowed, Detail: fmt.Sprintf("%d subscriptions and %d queued messages dropped", r.Subscriptions, r.Queued),
+			})
+		}
 	}
 }
 
-// owner returns the client ID of the client that owns a session, empty if nobody is known to.
-func (h *Hook) owner(cl *mqtt.Client) string {
+// OnSessionEstablished forgets the sessions that this one has taken the place of.
+func (h *Hook) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
+	h.live.sweep(cl.ID, h.replaced)
+}
+
+// OnDisconnect forgets a session that mochi does not keep for its client's return, and a will that the client has withdrawn. One that
+// was taken over waits here for its successor: until mochi has marked it, it would take the new client off mochi's list with itself.
+func (h *Hook) OnDisconnect(cl *mqtt.Client, err error, expire bool) {
+	if cl.Net.Conn == nil {
+		return // mochi is reading it from a store
+	}
+	s := h.session(cl)
+	if s == nil {
+		return
+	}
+	s.finish()
+	if heir := s.heir.Load(); heir != nil && expire && !h.cfg.SerialTakeover {
+		await(heir.welcome, heirPatience)
+	}
+	switch {
+	case err == nil:
+		s.raise(willGone)
+	case s.is(revoked|willGone) && s.will.WillDelayInterval > 0:
+		h.withdrawWill(cl) // its right may have gone between OnWill and now
+	}
+	h.live.sweep(cl.ID, func(other *session) bool {
+		return h.replaced(other) || other == s && expire && !cl.IsTakenOver()
+	})
+}
+
+// OnClientExpired forgets a session when mochi does.
+func (h *Hook) OnClientExpired(cl *mqtt.Client) {
+	h.live.sweep(cl.ID, func(s *session) bool { return s.client == cl || h.replaced(s) })
+}
+
+// replaced reports whether a session is over: its client is gone, and mochi's list has another in its place, or none.
+func (h *Hook) replaced(s *session) bool {
+	if !s.is(offline) || !s.client.Closed() {
+		return false // one that mochi is done with is closed: until then it may yet come on the list
+	}
+	listed, _ := h.server.Clients.Get(s.mqttID)
+	return listed != s.client
+}
+
+// hold replaces the standing of a session by that of its successor, whose client is the same.
+func (s *session) hold(st *standing) {
+	s.judging.Lock()
+	defer s.judging.Unlock()
+	s.stand(st)
+}
+
+// supersede ends a connection whose session another takes over. If it is the same client's, its will is judged by the new token, however
+// the connection ends from now on. mochi closes it in a moment if it knows of it.
+func (h *Hook) supersede(earlier, next *session, st *standing, known bool) {
+	earlier.judging.Lock()
+	ending := !earlier.raise(ended)
+	if earlier.owner == next.owner {
+		earlier.stand(st)
+	}
+	earlier.judging.Unlock()
+	if ending {
+		return
+	}
+	dismissed := earlier.dismiss(packets.ErrSessionTakenOver)
+	switch {
+	case known:
+		earlier.heir.Store(next)
+		earlier.stopReading()
+	case !dismissed:
+		earlier.hangUp()
+	}
+	h.report(earlier, Event{
+		Kind: KindClose, Allowed: true, Rule: RuleTakenOver, ReasonCode: packets.ErrSessionTakenOver.Code,
+		Detail: "by " + next.client.Net.Remote,
+	})
+}
+
+// owner returns who owns a session, nobody if that is not known.
+func (h *Hook) owner(cl *mqtt.Client) principal {
 	if s := h.session(cl); s != nil {
-		return s.clientID
+		return s.principal
 	}
-	return ""
+	return principal{}
 }
 
 // abandoned reports whether the state of a session was thrown away. mochi keeps the empty session until it expires; only so do other
@@ -62,48 +131,4 @@ func (h *Hook) owner(cl *mqtt.Client) string {
 func (h *Hook) abandoned(cl *mqtt.Client) bool {
 	s := h.session(cl)
 	return s != nil && s.is(dropped)
-}
-
-// clearState throws away the subscriptions and queued messages of a session and counts them.
-func (h *Hook) clearState(cl *mqtt.Client) Receipt {
-	r := Receipt{Subscriptions: cl.State.Subscriptions.Len()}
-	for _, queued := range cl.State.Inflight.GetAll(false) {
-		if queued.FixedHeader.Type == packets.Publish {
-			r.Queued++
-		}
-	}
-	h.server.UnsubscribeClient(cl)
-	cl.ClearInflights()
-	return r
-}
-
-// narrow holds an offline session to grants: from now on what is queued is judged by them, and what they do not cover is taken out.
-func (h *Hook) narrow(cl *mqtt.Client, grants *topicacl.Grants) {
-	s := h.session(cl)
-	if s == nil {
-		return
-	}
-	s.grants.Store(grants)
-	var removed packets.Subscriptions
-	for filter, sub := range cl.State.Subscriptions.GetAll() {
-		verdict := grants.Subscribe(filter)
-		switch {
-		case !verdict.Allowed:
-			removed = append(removed, sub)
-		case verdict.MaxQoS < sub.Qos:
-			sub.Qos = verdict.MaxQoS
-			h.server.Topics.Subscribe(cl.ID, sub)
-			cl.State.Subscriptions.Add(filter, sub)
-		}
-	}
-	if len(removed) > 0 {
-		// As an UNSUBSCRIBE it reaches the other hooks. Its answer finds no connection, which is the only error.
-		_ = h.server.InjectPacket(cl, packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Unsubscribe}, Filters: removed})
-	}
-	queued := h.dropQueued(cl, func(queued packets.Packet) bool { return !grants.Deliver(queued.TopicName) })
-	if len(removed) > 0 || queued > 0 {
-		h.report(s, Event{
-			Kind: KindResume, Rule: RuleNarrowed, Detail: fmt.Sprintf("%d subscriptions and %d queued messages dropped", len(removed), queued),
-		})
-	}
 }

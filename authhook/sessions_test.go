@@ -310,7 +310,7 @@ func TestS7_AClientThatIsClosedWhileItConnectsDoesNotGetIn(t *testing.T) {
 		w.send(t, connectPacket(version, "sensor-1", g.token(t, "sensor-1")))
 		<-step.arrived
 		g.clients.set("sensor-1", authhook.Status{})
-		if r := g.hook.CloseClient("sensor-1", "disabled"); r.Sessions != 0 {
+		if r := g.revoke("sensor-1"); r.Sessions != 0 {
 			t.Errorf("the receipt is %+v", r)
 		}
 		close(step.proceed)
@@ -366,4 +366,31 @@ func TestOfTwoHooksOnOneServerNeitherActsForTheOther(t *testing.T) {
 		}
 	}
 	g.expectNothingHeard(t)
+}
+
+// TestAClientThatTakesOverAgainAndAgainStaysOnMochisList has sessions that end with their connections: mochi clears them away by MQTT
+// client ID, whoever has it by then.
+func TestAClientThatTakesOverAgainAndAgainStaysOnMochisList(t *testing.T) {
+	t.Parallel()
+	for _, version := range []byte{4, 5} {
+		g := openGate(t)
+		token := g.token(t, "sensor-1", "sub:a", "pub:will")
+		for range 50 {
+			w := g.enter(t, version, "sensor-1", token, withWill("will", 0, false), func(pk *packets.Packet) {
+				pk.Connect.Clean, pk.Properties.SessionExpiryInterval = true, 0
+			})
+			w.mustSubscribe(t, "a")
+			g.say(t, "a")
+			w.expectMessages(t, "a")
+		}
+		for range 49 {
+			g.porter.expect(t, "sensor-1")
+		}
+		if _, listed := g.server.Clients.Get("sensor-1"); !listed {
+			t.Error("the client is a ghost")
+		}
+		if n := len(g.hook.Sessions()); n != 1 {
+			t.Errorf("%d sessions are listed, want 1", n)
+		}
+	}
 }

@@ -53,7 +53,8 @@ func TestS7_NothingGoesWrongInAStorm(t *testing.T) {
 		closers.Go(func() {
 			for range 40 {
 				g.hook.Close(id, "storm")
-				g.hook.CloseClient(id, "storm")
+				g.revoke(id)
+				g.rejudge(id)
 				g.hook.Sessions()
 				g.server.Topics.Subscribe(id, packets.Subscription{Filter: "secret/#", Qos: 1})
 				g.say(t, "open/z", "secret/z")

@@ -36,6 +36,9 @@ func (h *Hook) OnSubscribe(cl *mqtt.Client, pk packets.Packet) packets.Packet {
 		return pk
 	}
 	pk.Filters = slices.Clone(pk.Filters)
+	if s != nil {
+		s.judged.Store(s.current())
+	}
 	var added, refused int
 	for i := range pk.Filters {
 		filter := &pk.Filters[i]
@@ -44,7 +47,7 @@ func (h *Hook) OnSubscribe(cl *mqtt.Client, pk packets.Packet) packets.Packet {
 			continue
 		}
 		_, exists := cl.State.Subscriptions.Get(filter.Filter)
-		full := !exists && cl.State.Subscriptions.Len()+added >= h.cfg.MaxSubscriptions
+		full := !exists && cl.State.Subscriptions.Len()+added >= s.current().limits.Subscriptions
 		e := s.judgeFilter(filter, full)
 		switch {
 		case !e.Allowed:
@@ -67,7 +70,7 @@ func (h *Hook) OnSubscribe(cl *mqtt.Client, pk packets.Packet) packets.Packet {
 
 // judgeFilter judges one filter, lowers its QoS or puts something else in its place. The session has no room for it if full is true.
 func (s *session) judgeFilter(filter *packets.Subscription, full bool) Event {
-	verdict := s.grants.Load().Subscribe(filter.Filter)
+	verdict := s.current().Subscribe(filter.Filter)
 	e := Event{Kind: KindSubscribe, Allowed: verdict.Allowed, Rule: ruleOf(verdict), Topic: printable(filter.Filter)}
 	switch {
 	case !verdict.Allowed && malformed(verdict.Reason):
@@ -110,12 +113,16 @@ func refusedCode(filter string, protocol byte) byte {
 	return code
 }
 
-// OnSubscribed puts the reason codes of refused filters into the SUBACK. mochi gives the hooks the very slice that it sends.
+// OnSubscribed puts the reason codes of refused filters into the SUBACK. mochi gives the hooks the very slice that it sends. If the
+// rights have changed since OnSubscribe, what was granted is judged again: whoever changed them cannot have seen it.
 func (h *Hook) OnSubscribed(cl *mqtt.Client, pk packets.Packet, reasonCodes []byte) {
 	for i := range min(len(pk.Filters), len(reasonCodes)) {
 		code := refusedCode(pk.Filters[i].Filter, cl.Properties.ProtocolVersion)
 		if code != 0 && reasonCodes[i] >= packets.ErrUnspecifiedError.Code {
 			reasonCodes[i] = code
 		}
+	}
+	if s := h.session(cl); s != nil && s.current() != s.judged.Load() {
+		h.prune(s, Event{Kind: KindRejudge, Rule: RuleNarrowed})
 	}
 }

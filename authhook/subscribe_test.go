@@ -97,7 +97,7 @@ func TestA4_AGrantedSharedSubscriptionWorks(t *testing.T) {
 func TestA10_MixedVerdictsInOneSubscribe(t *testing.T) {
 	t.Parallel()
 	for _, version := range []byte{4, 5} {
-		g := openGate(t, func(s *settings) { s.MaxSubscriptions = 3 })
+		g := openGate(t, func(s *settings) { s.Limits.Subscriptions = 3 })
 		w := g.enter(t, version, "reader", g.token(t, "reader", "sub:a/#?qos=1", "sub:b"))
 		got := w.subscribe(t, "a/1", "c", "b", "a/#/x", "a/2", "a/3", "a/1")
 		want := []byte{1, 0x87, 2, 0x8f, 1, 0x97, 1}

@@ -141,6 +141,8 @@ func (h *hook) OnPacketRead(cl *mqtt.Client, pk packets.Packet) (packets.Packet,
 		pk.PacketID = p.session.inbound.enter(pk.PacketID, cl, &p.session.backlog)
 	case packets.Subscribe, packets.Unsubscribe:
 		pk.PacketID = p.session.inbound.enter(pk.PacketID, cl, &p.session.backlog)
+	case packets.Pingreq:
+		p.replay.answered(p.conn.closed)
 	case packets.Pubrel:
 		pk.PacketID = p.session.inbound.of(pk.PacketID)
 	case packets.Puback:

@@ -92,6 +92,9 @@ func tooLarge(pk packets.Packet) bool {
 	return pk.PublishEncode(&buf) == nil && uint32(buf.Len()) > limit
 }
 
+// pingPatience bounds how long a PINGREQ waits for what was asked for before it.
+const pingPatience = 100 * time.Millisecond
+
 // replay is the back pressure on the retained messages that answer a SUBSCRIBE:
 // mochi queues them all at once and drops what its queue cannot hold.
 type replay struct {
@@ -110,6 +113,23 @@ func (r *replay) wait(size, limit, limitBytes int64, closed <-chan struct{}) {
 		select {
 		case <-r.wake:
 		case <-closed:
+			return
+		}
+	}
+}
+
+// answered waits, for a moment, until the answer to earlier SUBSCRIBEs is out of
+// mochi's queue. Nothing demands that a PINGRESP comes after it, but clients that
+// ask "was that all?" take it so.
+func (r *replay) answered(closed <-chan struct{}) {
+	moment := time.NewTimer(pingPatience)
+	defer moment.Stop()
+	for r.queued > r.gone.Load() {
+		select {
+		case <-r.wake:
+		case <-closed:
+			return
+		case <-moment.C:
 			return
 		}
 	}

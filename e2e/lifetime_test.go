@@ -105,6 +105,8 @@ func TestDisablingAClientEndsItsSessionsAndRefusesItsTokens(t *testing.T) {
 		}
 
 		s.Change(http.MethodPost, "/v1/services/"+id+"/enable", nil)
+		harness.ExpectRefused(t, s, version, harness.Hello{ID: id, Password: token, Keep: true}, harness.BadToken, "revoked")
+		token = s.FreshToken(c)
 		harness.Resume(t, s, version, harness.Hello{ID: id, Password: token, Keep: true}, false).Leave()
 		harness.Resume(t, s, version, harness.Hello{ID: id + ":away", Password: token, Keep: true}, false).Leave()
 	})
@@ -120,7 +122,7 @@ func TestDeletingAClientEndsItsSessionsForGood(t *testing.T) {
 		d := harness.MustConnect(t, connect, s.TCP(), harness.Hello{ID: id, Password: token, Keep: true})
 		d.Subscribe(1, id+"/x")
 		answer := s.Change(http.MethodDelete, "/v1/services/"+id, nil)
-		if got, want := harness.ReadReceipt(t, answer), (harness.Receipt{Sessions: 1, Subscriptions: 1}); got != want {
+		if got, want := harness.ReadReceipt(t, answer), (harness.Receipt{Sessions: 1, Subscriptions: 1, Secrets: 1}); got != want {
 			t.Errorf("the receipt is %+v, want %+v", got, want)
 		}
 		if said := d.Closed(); version == 5 && said.Code != 0x98 {

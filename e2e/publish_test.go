@@ -74,7 +74,7 @@ func TestADeniedPublishIsInTheOperatorsLog(t *testing.T) {
 
 func TestADeniedPublishDisconnectsWhereTheOperatorSaysSo(t *testing.T) {
 	t.Parallel()
-	s := harness.StartServer(t, "--on-denied", "disconnect")
+	s := harness.StartServer(t, "--on-denied", "rfc9431")
 	meter := s.Token(s.Service("meter", "pub:own/#"))
 	harness.EachVersion(t, func(t *testing.T, version byte) {
 		for qos := range byte(3) {

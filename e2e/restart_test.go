@@ -97,6 +97,7 @@ func TestOnlyWhatIsStillGrantedIsRestored(t *testing.T) {
 				d.Publish(harness.Message{Topic: topic, QoS: 1})
 			}
 			s.Change(http.MethodPost, "/v1/services/gone/enable", nil)
+			goneToken = s.FreshToken(gone) // those from before are revoked
 			for _, version := range harness.Versions {
 				// The old token is still valid and would cover all: what is missing was not restored.
 				w := harness.Resume(t, s, version, harness.Hello{ID: harness.Name("reader:v", version), Password: before, Keep: true}, true)

@@ -61,6 +61,9 @@ type Client struct {
 	// one of ('*' stands for any text); empty means the client's own ID, or that
 	// ID followed by ':' and a suffix.
 	MQTTClientIDs []string `json:"mqtt_client_ids"`
+	// Certificates are those that the client authenticates with by mutual TLS, any
+	// one of them.
+	Certificates []Certificate `json:"certificates"`
 	// Version counts the writes of the record, from 1.
 	Version   uint64    `json:"version"`
 	CreatedAt time.Time `json:"created_at"`
@@ -95,7 +98,18 @@ func (c *Client) Clone() *Client {
 	d.Secrets = slices.Clone(c.Secrets)
 	d.Attributes = maps.Clone(c.Attributes)
 	d.MQTTClientIDs = slices.Clone(c.MQTTClientIDs)
+	d.Certificates = slices.Clone(c.Certificates)
 	return &d
+}
+
+// WithoutClocks returns a copy that shares nothing with c and was never seen.
+func (c *Client) WithoutClocks() *Client {
+	d := c.Clone()
+	d.LastTokenAt, d.LastConnectedAt, d.LastMessageAt = time.Time{}, time.Time{}, time.Time{}
+	for i := range d.Secrets {
+		d.Secrets[i].LastUsedAt = time.Time{}
+	}
+	return d
 }
 
 func cloneGrants(grants []Grant) []Grant {
@@ -127,6 +141,7 @@ func (c Client) MarshalJSON() ([]byte, error) {
 	c.Grants = orEmpty(c.Grants)
 	c.Secrets = orEmpty(c.Secrets)
 	c.MQTTClientIDs = orEmpty(c.MQTTClientIDs)
+	c.Certificates = orEmpty(c.Certificates)
 	return json.Marshal(clientJSON{(*plainClient)(&c), int64(c.TokenTTL / time.Second)})
 }
 

@@ -25,7 +25,7 @@ func TestTheJSONOfAClientHasTheNamesOfTheDesign(t *testing.T) {
 	id := c.Secrets[0].ID
 	want := `{"id":"a","kind":"device","name":"Sensor a","labels":{"site":"garage-1"},"roles":["parking-sensor"],"grants":[],` +
 		`"status":"active","secrets":[{"id":"` + id + `","expires_at":"2026-03-01T13:00:00Z","created_at":"2026-03-01T12:00:00Z"}],` +
-		`"attributes":{"department":"sales"},"mqtt_client_ids":[],"version":1,"created_at":"2026-03-01T12:00:00Z",` +
+		`"attributes":{"department":"sales"},"mqtt_client_ids":[],"certificates":[],"version":1,"created_at":"2026-03-01T12:00:00Z",` +
 		`"updated_at":"2026-03-01T12:00:00Z","token_ttl":300}`
 	if got != want {
 		t.Fatalf("got\n%s\nwant\n%s", got, want)

@@ -9,16 +9,6 @@ import (
 	"time"
 )
 
-// writeAttempts bounds how often a write is tried that another one overtook.
-const writeAttempts = 16
-
-// Causes that a SessionCloser is given.
-const (
-	CauseDisabled = "client disabled"
-	CauseDeleted  = "client deleted"
-	CauseRotated  = "secrets rotated"
-)
-
 // NewClient is what a client is created from. What is empty takes its default:
 // a generated ID, no expiry.
 type NewClient struct {
@@ -31,6 +21,7 @@ type NewClient struct {
 	Attributes    map[string]string
 	TokenTTL      time.Duration
 	MQTTClientIDs []string
+	Certificates  []Certificate
 	// SecretExpiresAt is the end of the first secret's life; zero for none.
 	SecretExpiresAt time.Time
 }
@@ -90,7 +81,7 @@ func (n NewClient) client(now time.Time, secret Secret) *Client {
 		ID: n.ID, Kind: n.Kind, Name: n.Name, Status: StatusActive,
 		Labels: maps.Clone(n.Labels), Roles: slices.Clone(n.Roles), Grants: cloneGrants(n.Grants),
 		Attributes: maps.Clone(n.Attributes), MQTTClientIDs: slices.Clone(n.MQTTClientIDs),
-		Secrets: []Secret{secret}, TokenTTL: n.TokenTTL,
+		Certificates: slices.Clone(n.Certificates), Secrets: []Secret{secret}, TokenTTL: n.TokenTTL,
 		Version: 1, CreatedAt: now, UpdatedAt: now,
 	}
 }
@@ -103,131 +94,59 @@ func createError(id string, err error) error {
 	return fmt.Errorf("creating client %q: %w", id, err)
 }
 
-// Update changes a client's name, labels, roles, grants, attributes, token TTL
-// and MQTT client IDs. The function change gets a copy and may run more than
-// once; its error is returned as it is. A change of ID, kind or status is
-// refused (see Disable and Enable); secrets, version and times are not the
+// Update changes a client's name, labels, roles, grants, attributes, token TTL,
+// MQTT client IDs and certificates. The function change gets a copy and may run
+// more than once; its error is returned as it is. A change of ID, kind or status
+// is refused (see Disable and Enable); secrets, version and times are not the
 // function's to change and are kept. If nothing changes, nothing is written.
+//
+// If its rights have changed, the client's live sessions are judged anew. With a
+// certificate that it loses, the tokens that were got with it end, and their
+// sessions; where the record does not say which certificate that was, all of the
+// client's.
 //
 // ifVersion is the version that the client must have, 0 for any; another is
 // [ErrConflict]. Further errors: [ErrNotFound], [ErrDeleted], [InvalidError],
-// [ErrLastOperator].
-func (s *Service) Update(ctx context.Context, id string, ifVersion uint64, change func(*Client) error) (*Client, error) {
-	return s.write(ctx, id, ifVersion, func(before *Client) (ClientChange, error) {
+// [ErrLastOperator], [ErrTooManyRevocations].
+func (s *Service) Update(ctx context.Context, id string, ifVersion uint64, change func(*Client) error) (*Client, Receipt, error) {
+	start := s.now()
+	var was *Client
+	var revoked []Revocation
+	c, err := s.write(ctx, id, ifVersion, func(before *Client) (clientEdit, error) {
+		was, revoked = before, nil
 		after := before.Clone()
 		if err := change(after); err != nil {
-			return ClientChange{}, err
+			return clientEdit{}, err
 		}
 		after.Secrets = before.Clone().Secrets
 		after.Version, after.CreatedAt, after.UpdatedAt = before.Version, before.CreatedAt, before.UpdatedAt
 		after.LastTokenAt, after.LastConnectedAt, after.LastMessageAt = before.LastTokenAt, before.LastConnectedAt, before.LastMessageAt
 		if err := s.validateUpdate(ctx, before, after); err != nil {
-			return ClientChange{}, err
+			return clientEdit{}, err
 		}
 		if same, err := sameJSON(before, after); same || err != nil {
-			return ClientChange{}, err
+			return clientEdit{}, err
 		}
-		return ClientChange{Client: after}, nil
+		var err error
+		revoked, err = s.revokeCertificates(before, after)
+		return clientEdit{client: after, revoked: revoked}, err
 	})
-}
-
-// Disable keeps a client from getting tokens and closes its sessions. Disabling
-// a disabled client writes nothing and closes what may be open. Errors are those
-// of Update.
-func (s *Service) Disable(ctx context.Context, id string, ifVersion uint64) (*Client, Receipt, error) {
-	c, err := s.setStatus(ctx, id, ifVersion, StatusDisabled)
 	if err != nil {
 		return nil, Receipt{}, err
 	}
-	s.log.InfoContext(ctx, "disabled a client", logClient, id, logKind, string(c.Kind))
-	return c, s.closeSessions(ctx, id, CauseDisabled), nil
+	var receipt Receipt
+	for _, r := range revoked {
+		receipt.add(s.closeSessions(ctx, r.selection(), CauseRetired))
+	}
+	if !sameRights(was, c) {
+		receipt.add(s.rejudge(ctx, Selection{ClientID: id}, CauseChanged))
+	}
+	return c, s.took(start, receipt), nil
 }
 
-// Enable lets a disabled client in again. The receipt is empty: it is there so
-// that Enable and Disable answer alike. Errors are those of Update.
-func (s *Service) Enable(ctx context.Context, id string, ifVersion uint64) (*Client, Receipt, error) {
-	c, err := s.setStatus(ctx, id, ifVersion, StatusActive)
-	if err != nil {
-		return nil, Receipt{}, err
-	}
-	s.log.InfoContext(ctx, "enabled a client", logClient, id, logKind, string(c.Kind))
-	return c, Receipt{}, nil
-}
-
-func (s *Service) setStatus(ctx context.Context, id string, ifVersion uint64, status Status) (*Client, error) {
-	return s.write(ctx, id, ifVersion, func(before *Client) (ClientChange, error) {
-		if before.Status == status {
-			return ClientChange{}, nil
-		}
-		after := before.Clone()
-		after.Status = status
-		return ClientChange{Client: after}, nil
-	})
-}
-
-// Delete removes a client, leaves a tombstone and closes its sessions. Errors
-// are those of Update.
-func (s *Service) Delete(ctx context.Context, id string, ifVersion uint64) (Receipt, error) {
-	_, err := s.write(ctx, id, ifVersion, func(before *Client) (ClientChange, error) {
-		return ClientChange{Tombstone: &Tombstone{
-			ID: id, Kind: before.Kind, Version: before.Version + 1, DeletedAt: instant(s.now),
-		}}, nil
-	})
-	if err != nil {
-		return Receipt{}, err
-	}
-	s.log.InfoContext(ctx, "deleted a client", logClient, id)
-	return s.closeSessions(ctx, id, CauseDeleted), nil
-}
-
-// write changes one client by what edit makes of it, and returns the record as
-// it is afterwards. Edit may run more than once; a change with neither client
-// nor tombstone writes nothing. Version and time of a client are set here.
-func (s *Service) write(ctx context.Context, id string, ifVersion uint64,
-	edit func(before *Client) (ClientChange, error),
-) (*Client, error) {
-	giveBack, err := s.turns.take(ctx, "client/"+id)
-	if err != nil {
-		return nil, fmt.Errorf("waiting to write client %q: %w", id, err)
-	}
-	defer giveBack()
-	for range writeAttempts {
-		var before *Client
-		if before, err = s.registry.Client(ctx, id); err != nil {
-			return nil, fmt.Errorf("client %q: %w", id, err)
-		}
-		if ifVersion != 0 && before.Version != ifVersion {
-			return nil, fmt.Errorf("client %q has version %d, not %d: %w", id, before.Version, ifVersion, ErrConflict)
-		}
-		change, err := edit(before)
-		if err != nil {
-			return nil, err
-		}
-		if change.Client == nil && change.Tombstone == nil {
-			return before, nil
-		}
-		change.Before = before.Version
-		if change.Client != nil {
-			change.Client.Version, change.Client.UpdatedAt = before.Version+1, instant(s.now)
-		}
-		if err = s.apply(ctx, before, change); err == nil {
-			return change.Client, nil
-		}
-		if !errors.Is(err, ErrConflict) {
-			return nil, fmt.Errorf("writing client %q: %w", id, err)
-		}
-	}
-	return nil, fmt.Errorf("writing client %q, %d times overtaken: %w", id, writeAttempts, ErrConflict)
-}
-
-// apply writes a change unless it takes the fleet from its last operator.
-func (s *Service) apply(ctx context.Context, before *Client, change ClientChange) error {
-	if administers(before) && !administers(change.Client) {
-		s.admins.Lock()
-		defer s.admins.Unlock()
-		if err := s.requireOtherAdmin(ctx, before.ID); err != nil {
-			return err
-		}
-	}
-	return s.applySet(ctx, ChangeSet{Clients: []ClientChange{change}})
+// sameRights reports whether two states of a client come to the same on the broker,
+// with the same roles.
+func sameRights(a, b *Client) bool {
+	return slices.Equal(a.Roles, b.Roles) && sameGrants(a.Grants, b.Grants) && slices.Equal(a.MQTTClientIDs, b.MQTTClientIDs) &&
+		maps.Equal(a.Labels, b.Labels) && maps.Equal(a.Attributes, b.Attributes)
 }

@@ -8,7 +8,8 @@ import (
 
 // Errors of the domain, to be told apart by errors.Is. An ID that cannot be
 // created again is both ErrExists and ErrDeleted; a read of it is ErrDeleted and
-// ErrNotFound. Whoever maps errors asks for ErrExists first.
+// ErrNotFound. Whoever maps errors asks for ErrExists first, and before it for
+// ErrIncomplete, which says more than its cause.
 var (
 	// ErrNotFound: no record has that ID.
 	ErrNotFound = errors.New("not found")
@@ -30,6 +31,11 @@ var (
 	// ErrLastOperator: the write would leave no active operator that holds
 	// [RoleFleetAdmin], and so nobody who could undo it.
 	ErrLastOperator = errors.New("last operator with the role fleet-admin")
+	// ErrTooManyRevocations: there are [MaxRevocations].
+	ErrTooManyRevocations = errors.New("too many revocations")
+	// ErrIncomplete: the write has happened and closed the sessions, but something
+	// that was to end with it has not. The call is to be repeated.
+	ErrIncomplete = errors.New("not everything has ended yet")
 	// ErrTooLarge: the change set does not fit into one write of the store.
 	ErrTooLarge = errors.New("change set is too large")
 	// ErrClosed: the store is closed.
@@ -90,14 +96,19 @@ func (e *RoleInUseError) Is(target error) bool { return target == ErrRoleInUse }
 // and metrics; a client learns only that it was not.
 type AuthenticationReason string
 
-// Why a client was not authenticated. The last three are known only of whoever
-// presented a right secret.
+// Why a client was not authenticated. All but the first three are known only of
+// whoever presented a right secret or certificate.
 const (
-	ReasonUnknownClient  AuthenticationReason = "unknown-client"
-	ReasonWrongSecret    AuthenticationReason = "wrong-secret"
-	ReasonClientDisabled AuthenticationReason = "client-disabled"
-	ReasonSecretExpired  AuthenticationReason = "secret-expired"
-	ReasonSecretTooEarly AuthenticationReason = "secret-not-yet-valid"
+	ReasonUnknownClient AuthenticationReason = "unknown-client"
+	ReasonWrongSecret   AuthenticationReason = "wrong-secret"
+	// ReasonWrongCertificate: it is none of the client's, or not from a CA that the
+	// client's entry asks for.
+	ReasonWrongCertificate AuthenticationReason = "wrong-certificate"
+	ReasonClientDisabled   AuthenticationReason = "client-disabled"
+	ReasonSecretExpired    AuthenticationReason = "secret-expired"
+	ReasonSecretTooEarly   AuthenticationReason = "secret-not-yet-valid"
+	// ReasonCertificateExpired: it is no longer, or not yet, valid.
+	ReasonCertificateExpired AuthenticationReason = "certificate-expired"
 )
 
 // AuthenticationError is ErrUnauthenticated with its reason.

@@ -22,11 +22,11 @@ var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 // language is the language of scopes that the program uses.
 type language struct{}
 
-func (language) CheckTemplate(template string) error { return topicacl.CheckTemplate(template) }
-
-func (language) Expand(template string, value func(string) (string, bool)) (string, error) {
-	return topicacl.Expand(template, value)
+func (language) ParseTemplate(text string) (provisioning.ScopeTemplate, error) {
+	return topicacl.ParseTemplate(text)
 }
+
+func (language) Covers(granted, requested string) bool { return topicacl.Covers(granted, requested) }
 
 // clock is a time that tests move.
 type clock struct {
@@ -46,54 +46,92 @@ func (c *clock) advance(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// sessions records which clients' sessions were closed, and why.
-type sessions struct {
-	mu     sync.Mutex
-	closed []string
+// gate stands for the broker: it records whose sessions were closed or judged
+// anew, and why, and answers as if each call had met one.
+type gate struct {
+	mu       sync.Mutex
+	closed   []string
+	judged   []string
+	removed  []string
+	selected []provisioning.Selection // of all calls
 	// onClose, if set, is called for each.
-	onClose func(ctx context.Context, id string)
+	onClose func(ctx context.Context, sel provisioning.Selection)
+	// failure, if set, is what the removal of retained messages returns.
+	failure error
 }
 
-func (s *sessions) CloseSessions(ctx context.Context, id, cause string) provisioning.Receipt {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.closed = append(s.closed, id+": "+cause)
-	if s.onClose != nil {
-		s.onClose(ctx, id)
+func (g *gate) CloseSessions(ctx context.Context, sel provisioning.Selection, cause string) provisioning.Receipt {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.closed = append(g.closed, sel.ClientID+": "+cause)
+	g.selected = append(g.selected, sel)
+	if g.onClose != nil {
+		g.onClose(ctx, sel)
 	}
-	return provisioning.Receipt{Sessions: 1, Subscriptions: 2, Queued: 3}
+	return provisioning.Receipt{Sessions: 1, Subscriptions: 2, Queued: 3, Wills: 1}
+}
+
+func (g *gate) RejudgeSessions(ctx context.Context, sel provisioning.Selection, cause string) provisioning.Receipt {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.judged = append(g.judged, sel.ClientID+sel.Role+": "+cause)
+	g.selected = append(g.selected, sel)
+	return provisioning.Receipt{Rejudged: 1, Subscriptions: 1}
+}
+
+func (g *gate) RemoveRetained(_ context.Context, clientID string) (int, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.failure != nil {
+		return 1, g.failure
+	}
+	g.removed = append(g.removed, clientID)
+	return 4, nil
 }
 
 // fixture is a registry on a real store.
 type fixture struct {
 	*provisioning.Service
-	registry *provisioning.Registry
-	store    provisioning.Store
-	clock    *clock
-	sessions *sessions
-	log      *strings.Builder
+	registry    *provisioning.Registry
+	revocations *provisioning.Revocations
+	store       provisioning.Store
+	clock       *clock
+	gate        *gate
+	log         *strings.Builder
 }
 
 // newFixture opens a registry; wrap may put something around its store.
 func newFixture(tb testing.TB, wrap func(provisioning.Store) provisioning.Store) *fixture {
 	tb.Helper()
 	f := &fixture{
-		store: openStore(tb), clock: &clock{now: epoch}, sessions: &sessions{}, log: &strings.Builder{},
+		store: openStore(tb), clock: &clock{now: epoch}, gate: &gate{}, log: &strings.Builder{},
 	}
 	if wrap != nil {
 		f.store = wrap(f.store)
 	}
-	service, err := provisioning.NewService(tb.Context(), f.config())
+	f.restart(tb)
+	return f
+}
+
+// restart opens the registry again, as the program does when it starts.
+func (f *fixture) restart(tb testing.TB) {
+	tb.Helper()
+	var err error
+	f.revocations, err = provisioning.OpenRevocations(tb.Context(), f.store, f.clock.Now)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	f.Service, f.registry = service, service.Registry()
-	return f
+	f.Service, err = provisioning.NewService(tb.Context(), f.config())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	f.registry = f.Service.Registry()
 }
 
 func (f *fixture) config() provisioning.Config {
 	return provisioning.Config{
-		Store: f.store, Scopes: language{}, Sessions: f.sessions, Now: f.clock.Now, Rand: rand.Reader,
+		Store: f.store, Scopes: language{}, Revocations: f.revocations, Sessions: f.gate, Judge: f.gate, Retained: f.gate,
+		Now: f.clock.Now, Rand: rand.Reader,
 		Logger: slog.New(slog.NewTextHandler(&lockedWriter{w: f.log}, nil)),
 	}
 }
@@ -138,6 +176,13 @@ func (f *fixture) create(tb testing.TB, n provisioning.NewClient) (*provisioning
 		tb.Fatal(err)
 	}
 	return c, secret
+}
+
+// deleteRole deletes a role of whose receipt nothing is asked.
+func (f *fixture) deleteRole(tb testing.TB, id string, ifVersion uint64) error {
+	tb.Helper()
+	_, err := f.DeleteRole(tb.Context(), id, ifVersion)
+	return err
 }
 
 // authenticates checks that a secret is the client's.

@@ -47,4 +47,11 @@ type AccessToken struct {
 	Scopes     []string
 	Attributes map[string]string
 	Lifetime   time.Duration
+	// CredentialID is the secret or certificate that the token is got with.
+	CredentialID string
+	// Thumbprint binds the token to a client certificate (RFC 8705 §3.1): base64url
+	// of its SHA-256. Empty for none.
+	Thumbprint string
+	// AIF writes the scopes as AIF-MQTT (RFC 9431 §2.3).
+	AIF bool
 }

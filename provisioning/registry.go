@@ -15,6 +15,7 @@ type Reader interface {
 	ClientReader
 	RoleReader
 	KeyReader
+	RevocationReader
 }
 
 // Registry reads the records, checks secrets and says what a client may ask for.
@@ -22,7 +23,9 @@ type Reader interface {
 type Registry struct {
 	store  Reader
 	scopes ScopeLanguage
-	now    func() time.Time
+	// templates are those of roles and clients, parsed.
+	templates templateCache
+	now       func() time.Time
 	// keys caches the keys under which secrets are hashed, by ID.
 	keys atomic.Pointer[map[string]Key]
 	// decoy is the ID of a client that exists, read in place of one that does not.
@@ -34,7 +37,7 @@ func NewRegistry(store Reader, scopes ScopeLanguage, now func() time.Time) *Regi
 	if now == nil {
 		now = time.Now
 	}
-	return &Registry{store: store, scopes: scopes, now: now}
+	return &Registry{store: store, scopes: scopes, templates: templateCache{language: scopes}, now: now}
 }
 
 // Client returns a client, [ErrNotFound], or [ErrDeleted] for one that was.
@@ -64,6 +67,36 @@ func (r *Registry) Roles(ctx context.Context) ([]Role, error) {
 	return r.store.Roles(ctx)
 }
 
+// RevocationPage is a part of the list of revocations. Next is the cursor of the
+// next part, empty after the last one.
+type RevocationPage struct {
+	Revocations []Revocation
+	Next        string
+}
+
+// Revocations returns a page of the revocations, those among them whose tokens
+// have just expired, in order of their IDs. Limit is 1 to [MaxPageSize], 0 for
+// [DefaultPageSize]; cursor is Next of the page before. It returns an
+// [InvalidError] for bounds that are not kept.
+func (r *Registry) Revocations(ctx context.Context, cursor string, limit int) (RevocationPage, error) {
+	q := Query{Limit: limit}
+	if err := q.Validate(); err != nil {
+		return RevocationPage{}, err
+	}
+	if cursor != "" && !validID(cursor) {
+		return RevocationPage{}, Invalid("cursor", "is not the cursor of this list: take it unchanged from the page before")
+	}
+	list, err := r.store.Revocations(ctx, cursor, q.PageSize()+1)
+	if err != nil {
+		return RevocationPage{}, err
+	}
+	page := RevocationPage{Revocations: list}
+	if size := q.PageSize(); len(list) > size {
+		page.Revocations, page.Next = list[:size], list[size-1].ID
+	}
+	return page, nil
+}
+
 // Names of placeholders; the last two are followed by the key of a label or an
 // attribute.
 const (
@@ -86,57 +119,89 @@ type ScopeProblem struct {
 // template whose value is missing or unsuitable grants nothing and is left out;
 // ScopeProblems names those.
 func (r *Registry) Scopes(ctx context.Context, c *Client, audience string) ([]string, error) {
-	scopes, _, err := r.expand(ctx, c, audience)
-	return scopes, err
+	x, err := r.expandAll(ctx, c, audience)
+	return x.scopes, err
 }
 
 // ScopeProblems returns the scopes for an audience that Scopes leaves out.
 func (r *Registry) ScopeProblems(ctx context.Context, c *Client, audience string) ([]ScopeProblem, error) {
-	_, problems, err := r.expand(ctx, c, audience)
-	return problems, err
+	x, err := r.expandAll(ctx, c, audience)
+	return x.problems, err
 }
 
 // Audiences returns the audiences that a client has grants for, in order.
 func (r *Registry) Audiences(ctx context.Context, c *Client) ([]string, error) {
-	var audiences []string
-	err := r.eachGrant(ctx, c, func(_ string, g Grant) {
-		audiences = append(audiences, g.Audience)
+	audiences := audiencesOf(c.Grants)
+	err := r.eachRole(ctx, c, func(role *Role) {
+		audiences = append(audiences, audiencesOf(role.Grants)...)
 	})
 	slices.Sort(audiences)
 	return slices.Compact(audiences), err
 }
 
-func (r *Registry) expand(ctx context.Context, c *Client, audience string) ([]string, []ScopeProblem, error) {
-	var scopes []string
-	var problems []ScopeProblem
-	seen := map[string]bool{}
-	err := r.eachGrant(ctx, c, func(source string, g Grant) {
+func audiencesOf(grants []Grant) []string {
+	audiences := make([]string, len(grants))
+	for i, g := range grants {
+		audiences[i] = g.Audience
+	}
+	return audiences
+}
+
+func (r *Registry) expandAll(ctx context.Context, c *Client, audience string) (expansion, error) {
+	var x expansion
+	err := r.eachRole(ctx, c, func(role *Role) {
+		r.expand(&x, c, audience, role.ID, role.Grants)
+	})
+	r.expand(&x, c, audience, "", c.Grants)
+	return x, err
+}
+
+// expansion is what the templates of a client come to for one audience.
+type expansion struct {
+	scopes   []string
+	problems []ScopeProblem
+	seen     map[string]bool
+}
+
+// expand adds what the grants of one source come to.
+func (r *Registry) expand(x *expansion, c *Client, audience, source string, grants []Grant) {
+	value := c.placeholder
+	for _, g := range grants {
 		if g.Audience != audience {
-			return
+			continue
 		}
+		x.scopes = slices.Grow(x.scopes, len(g.Scopes))
 		for _, template := range g.Scopes {
-			scope, err := r.expandScope(c, audience, template)
+			scope, err := r.expandScope(value, audience, template)
 			if err != nil {
-				problems = append(problems, ScopeProblem{source, template, err})
-			} else if !seen[scope] {
-				seen[scope] = true
-				scopes = append(scopes, scope)
+				x.problems = append(x.problems, ScopeProblem{source, template, err})
+				continue
+			}
+			if x.seen == nil {
+				x.seen = map[string]bool{}
+			}
+			if !x.seen[scope] {
+				x.seen[scope] = true
+				x.scopes = append(x.scopes, scope)
 			}
 		}
-	})
-	return scopes, problems, err
+	}
 }
 
 // expandScope fills in a template; only the broker's scopes are templates.
-func (r *Registry) expandScope(c *Client, audience, template string) (string, error) {
+func (r *Registry) expandScope(value func(name string) (string, bool), audience, template string) (string, error) {
 	if audience != AudienceMQTT {
 		return template, nil
 	}
-	return r.scopes.Expand(template, c.placeholder)
+	parsed, err := r.templates.parse(template)
+	if err != nil {
+		return "", err
+	}
+	return parsed.Expand(value)
 }
 
-// eachGrant visits the grants of a client's roles, then its own.
-func (r *Registry) eachGrant(ctx context.Context, c *Client, visit func(source string, g Grant)) error {
+// eachRole visits the roles of a client.
+func (r *Registry) eachRole(ctx context.Context, c *Client, visit func(*Role)) error {
 	for _, id := range c.Roles {
 		role, err := r.store.Role(ctx, id)
 		if errors.Is(err, ErrNotFound) {
@@ -145,12 +210,7 @@ func (r *Registry) eachGrant(ctx context.Context, c *Client, visit func(source s
 		if err != nil {
 			return fmt.Errorf("reading role %q: %w", id, err)
 		}
-		for _, g := range role.Grants {
-			visit(id, g)
-		}
-	}
-	for _, g := range c.Grants {
-		visit("", g)
+		visit(role)
 	}
 	return nil
 }

@@ -3,8 +3,10 @@ package provisioning_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -70,6 +72,37 @@ func TestA6_AValueThatIsMissingOrUnsuitableGrantsNothing(t *testing.T) {
 	if err != nil || len(problems) != 1 || problems[0].Source != "" {
 		t.Errorf("got problems %+v, error %v", problems, err)
 	}
+}
+
+func TestTemplatesAreExpandedRightHoweverManyThereAre(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, nil)
+	clients := make([]*provisioning.Client, 6) // with more templates than are kept
+	for i := range clients {
+		n := sensor(fmt.Sprint("a", i))
+		n.Roles, n.Grants = nil, mqttGrants()
+		for j := range provisioning.MaxGrantScopes {
+			n.Grants[0].Scopes = append(n.Grants[0].Scopes, fmt.Sprintf("pub:%d/%d/{client_id}", i, j))
+		}
+		clients[i], _ = f.create(t, n)
+	}
+	var group sync.WaitGroup
+	for i, c := range clients {
+		for range 2 {
+			group.Go(func() {
+				scopes, err := f.registry.Scopes(t.Context(), c, provisioning.AudienceMQTT)
+				if err != nil || len(scopes) != provisioning.MaxGrantScopes {
+					t.Errorf("got %d scopes, error %v", len(scopes), err)
+				}
+				for j, scope := range scopes {
+					if want := fmt.Sprintf("pub:%d/%d/%s", i, j, c.ID); scope != want {
+						t.Errorf("got %q, want %q", scope, want)
+					}
+				}
+			})
+		}
+	}
+	group.Wait()
 }
 
 func TestWhatCannotBeAnIDIsNotFound(t *testing.T) {
@@ -145,6 +178,14 @@ type watched struct {
 	provisioning.Store
 	found, missing int
 	fail           error
+	failApply      error
+}
+
+func (w *watched) Apply(ctx context.Context, set provisioning.ChangeSet) error {
+	if w.failApply != nil {
+		return w.failApply
+	}
+	return w.Store.Apply(ctx, set)
 }
 
 func (w *watched) Client(ctx context.Context, id string) (*provisioning.Client, error) {
@@ -177,6 +218,53 @@ func TestO2_AnUnknownClientTakesTheWorkOfAKnownOne(t *testing.T) {
 		}
 		if w.found != 1 || w.missing != 1 {
 			t.Errorf("for %q, %d records were read and %d not found, want one each", id, w.found, w.missing)
+		}
+	}
+}
+
+func TestARightSecretOfAClientInMemoryNeedsNoRead(t *testing.T) {
+	t.Parallel()
+	w := &watched{}
+	f := newFixture(t, func(s provisioning.Store) provisioning.Store { w.Store = s; return w })
+	_, secret := f.create(t, sensor("a"))
+	f.authenticates(t, "a", secret)
+	w.found, w.missing = 0, 0
+	for range 2 {
+		c, _, err := f.registry.Authenticate(t.Context(), "a", secret.Reveal())
+		if err != nil || w.found != 0 || w.missing != 0 || c.Labels["site"] != "garage-1" || c.Secrets[0].Comment != "" {
+			t.Fatalf("got %+v, error %v, after %d reads and %d in vain", c, err, w.found, w.missing)
+		}
+		c.Labels["site"], c.Secrets[0].Comment = "other", "other" // it is the caller's own
+	}
+}
+
+// TestO2_WhatMemoryHoldsNeverOutlivesAWrite ends a right secret in every way while
+// its client is in memory.
+func TestO2_WhatMemoryHoldsNeverOutlivesAWrite(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, nil)
+	for id, c := range map[string]struct {
+		end  func(id string) error
+		want provisioning.AuthenticationReason
+	}{
+		"disabled": {func(id string) error { _, _, err := f.Disable(t.Context(), id, 0); return err }, provisioning.ReasonClientDisabled},
+		"deleted":  {func(id string) error { _, err := f.Delete(t.Context(), id, 0); return err }, provisioning.ReasonUnknownClient},
+		"rotated": {func(id string) error {
+			_, _, _, err := f.Rotate(t.Context(), id, provisioning.RotateOptions{})
+			return err
+		}, provisioning.ReasonWrongSecret},
+	} {
+		_, secret := f.create(t, sensor(id))
+		f.authenticates(t, id, secret)
+		f.authenticates(t, id, secret)
+		if err := c.end(id); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			f.rejects(t, id, secret.Reveal(), c.want)
+		}
+		if standing, err := f.registry.Standing(t.Context(), id); err != nil || standing.Client != nil && id == "deleted" {
+			t.Errorf("%q has %+v, error %v", id, standing, err)
 		}
 	}
 }

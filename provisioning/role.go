@@ -19,6 +19,7 @@ type Role struct {
 	ID          string    `json:"id"`
 	Description string    `json:"description"`
 	Grants      []Grant   `json:"grants"`
+	Limits      Limits    `json:"limits"`
 	BuiltIn     bool      `json:"built_in"`
 	Version     uint64    `json:"version"`
 	CreatedAt   time.Time `json:"created_at"`
@@ -56,7 +57,7 @@ func BuiltInRoles() []Role {
 	published := []string{"state", "health", "info", "$state", "ack/+"}
 	sensor := append(prefixed("pub:"+device, published), "sub:"+device+"cmd/+")
 	telemetry := append(prefixed("sub:"+reader+"+/", published), "sub:"+reader+"$summary")
-	return []Role{
+	roles := []Role{
 		builtIn(RoleFleetAdmin, "Everything on the operators' API.", AudienceFleet, FleetScopes()),
 		builtIn(RoleFleetViewer, "Reads everything on the operators' API, changes nothing.", AudienceFleet, fleetScopes("read")),
 		builtIn(RoleParkingSensor, "A parking sensor: publishes its own topics, receives its own commands. Needs the label site.",
@@ -64,6 +65,8 @@ func BuiltInRoles() []Role {
 		builtIn(RoleTelemetryReader, "Reads what every sensor publishes, or those of one site if the client has the label site.",
 			AudienceMQTT, telemetry),
 	}
+	roles[2].Limits = sensorLimits
+	return roles
 }
 
 func builtIn(id, description, audience string, scopes []string) Role {

@@ -11,13 +11,14 @@ type NewRole struct {
 	ID          string
 	Description string
 	Grants      []Grant
+	Limits      Limits
 }
 
 // CreateRole makes a role. It returns an [InvalidError] or [ErrExists].
 func (s *Service) CreateRole(ctx context.Context, n NewRole) (*Role, error) {
 	now := instant(s.now)
 	r := &Role{
-		ID: n.ID, Description: n.Description, Grants: cloneGrants(n.Grants),
+		ID: n.ID, Description: n.Description, Grants: cloneGrants(n.Grants), Limits: n.Limits,
 		Version: 1, CreatedAt: now, UpdatedAt: now,
 	}
 	if err := checkRole(r, s.scopes).err(); err != nil {
@@ -30,15 +31,18 @@ func (s *Service) CreateRole(ctx context.Context, n NewRole) (*Role, error) {
 	return r.Clone(), nil
 }
 
-// UpdateRole changes a role's description and grants. The function change gets a
+// UpdateRole changes a role's description, grants and limits. The function change gets a
 // copy and may run more than once; its error is returned as it is. A change of
 // the ID is refused; the rest is kept. If nothing changes, nothing is written.
-// Clients get the new grants with their next token.
+// The live sessions of the clients that hold the role are judged anew.
 //
 // ifVersion is the version that the role must have, 0 for any; another is
 // [ErrConflict]. Further errors: [ErrNotFound], [ErrBuiltIn], [InvalidError].
-func (s *Service) UpdateRole(ctx context.Context, id string, ifVersion uint64, change func(*Role) error) (*Role, error) {
-	return s.writeRole(ctx, id, ifVersion, func(before *Role) (RoleChange, error) {
+func (s *Service) UpdateRole(ctx context.Context, id string, ifVersion uint64, change func(*Role) error) (*Role, Receipt, error) {
+	start := s.now()
+	var was *Role
+	r, err := s.writeRole(ctx, id, ifVersion, func(before *Role) (RoleChange, error) {
+		was = before
 		after := before.Clone()
 		if err := change(after); err != nil {
 			return RoleChange{}, err
@@ -57,18 +61,29 @@ func (s *Service) UpdateRole(ctx context.Context, id string, ifVersion uint64, c
 		}
 		return RoleChange{Role: after}, nil
 	})
+	if err != nil {
+		return nil, Receipt{}, err
+	}
+	var receipt Receipt
+	if r.Limits != was.Limits || !sameGrants(r.Grants, was.Grants) {
+		receipt = s.rejudge(ctx, Selection{Role: id}, CauseChanged)
+	}
+	return r, s.took(start, receipt), nil
 }
 
-// DeleteRole deletes a role that no client holds. Errors are those of UpdateRole
-// and [RoleInUseError].
-func (s *Service) DeleteRole(ctx context.Context, id string, ifVersion uint64) error {
+// DeleteRole deletes a role that no client holds, and has those sessions judged
+// anew whose client held it a moment ago. Errors are those of UpdateRole and
+// [RoleInUseError].
+func (s *Service) DeleteRole(ctx context.Context, id string, ifVersion uint64) (Receipt, error) {
+	start := s.now()
 	_, err := s.writeRole(ctx, id, ifVersion, func(*Role) (RoleChange, error) {
 		return RoleChange{Delete: id}, nil
 	})
-	if err == nil {
-		s.log.InfoContext(ctx, "deleted a role", logRole, id)
+	if err != nil {
+		return Receipt{}, err
 	}
-	return err
+	s.log.InfoContext(ctx, "deleted a role", logRole, id)
+	return s.took(start, s.rejudge(ctx, Selection{Role: id}, CauseChanged)), nil
 }
 
 // writeRole changes one role by what edit makes of it, as write does a client.
@@ -126,7 +141,7 @@ func (s *Service) installRole(ctx context.Context, role Role) error {
 	case !current.BuiltIn:
 		s.log.WarnContext(ctx, "a role of your own has the ID of a built-in one, which is not installed", logRole, role.ID)
 		return nil
-	case current.Description == role.Description && sameGrants(current.Grants, role.Grants):
+	case current.Description == role.Description && current.Limits == role.Limits && sameGrants(current.Grants, role.Grants):
 		return nil
 	default:
 		role.Version, role.CreatedAt = current.Version+1, current.CreatedAt

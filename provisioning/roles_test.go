@@ -25,29 +25,29 @@ func TestARoleLivesFromItsCreationToItsDeletion(t *testing.T) {
 	}
 	_, err = f.CreateRole(ctx, newRole("guest"))
 	wantError(t, err, provisioning.ErrExists)
-	r, err = f.UpdateRole(ctx, "guest", 1, func(r *provisioning.Role) error {
+	r, _, err = f.UpdateRole(ctx, "guest", 1, func(r *provisioning.Role) error {
 		r.Description, r.BuiltIn, r.Version = "changed", true, 9
 		return nil
 	})
 	if err != nil || r.Version != 2 || r.BuiltIn || r.Description != "changed" {
 		t.Fatalf("got %+v, error %v", r, err)
 	}
-	_, err = f.UpdateRole(ctx, "guest", 1, func(r *provisioning.Role) error { r.Description = "late"; return nil })
+	_, _, err = f.UpdateRole(ctx, "guest", 1, func(r *provisioning.Role) error { r.Description = "late"; return nil })
 	wantError(t, err, provisioning.ErrConflict)
-	if r, err = f.UpdateRole(ctx, "guest", 0, func(*provisioning.Role) error { return nil }); err != nil || r.Version != 2 {
+	if r, _, err = f.UpdateRole(ctx, "guest", 0, func(*provisioning.Role) error { return nil }); err != nil || r.Version != 2 {
 		t.Fatalf("an update without a change: got %+v, error %v", r, err)
 	}
-	_, err = f.UpdateRole(ctx, "guest", 0, func(r *provisioning.Role) error {
+	_, _, err = f.UpdateRole(ctx, "guest", 0, func(r *provisioning.Role) error {
 		r.ID, r.Grants = "other", []provisioning.Grant{{Audience: provisioning.AudienceMQTT, Scopes: []string{"pub:#/x"}}}
 		return nil
 	})
 	wantFields(t, err, "grants[0].scopes[0]", "id")
-	wantError(t, f.DeleteRole(ctx, "guest", 1), provisioning.ErrConflict)
-	if err := f.DeleteRole(ctx, "guest", 2); err != nil {
+	wantError(t, f.deleteRole(t, "guest", 1), provisioning.ErrConflict)
+	if err := f.deleteRole(t, "guest", 2); err != nil {
 		t.Fatal(err)
 	}
-	wantError(t, f.DeleteRole(ctx, "guest", 0), provisioning.ErrNotFound)
-	_, err = f.UpdateRole(ctx, "guest", 0, func(*provisioning.Role) error { return nil })
+	wantError(t, f.deleteRole(t, "guest", 0), provisioning.ErrNotFound)
+	_, _, err = f.UpdateRole(ctx, "guest", 0, func(*provisioning.Role) error { return nil })
 	wantError(t, err, provisioning.ErrNotFound)
 	if _, err := f.CreateRole(ctx, newRole("guest")); err != nil {
 		t.Fatalf("a role's ID cannot be used again: %v", err)
@@ -67,7 +67,7 @@ func TestARoleThatIsHeldIsNotDeletedAndTheCountIsNamed(t *testing.T) {
 		n.Roles = []string{"guest"}
 		f.create(t, n)
 	}
-	err := f.DeleteRole(t.Context(), "guest", 0)
+	err := f.deleteRole(t, "guest", 0)
 	var inUse *provisioning.RoleInUseError
 	if !errors.As(err, &inUse) || inUse.Clients != 3 || !strings.Contains(err.Error(), "3 clients hold it") {
 		t.Fatalf("DeleteRole returned %v", err)
@@ -77,7 +77,7 @@ func TestARoleThatIsHeldIsNotDeletedAndTheCountIsNamed(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := f.DeleteRole(t.Context(), "guest", 0); err != nil {
+	if err := f.deleteRole(t, "guest", 0); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -85,9 +85,9 @@ func TestARoleThatIsHeldIsNotDeletedAndTheCountIsNamed(t *testing.T) {
 func TestBuiltInRolesCannotBeChanged(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, nil)
-	_, err := f.UpdateRole(t.Context(), provisioning.RoleFleetAdmin, 0, func(r *provisioning.Role) error { r.Grants = nil; return nil })
+	_, _, err := f.UpdateRole(t.Context(), provisioning.RoleFleetAdmin, 0, func(r *provisioning.Role) error { r.Grants = nil; return nil })
 	wantError(t, err, provisioning.ErrBuiltIn)
-	wantError(t, f.DeleteRole(t.Context(), provisioning.RoleFleetViewer, 0), provisioning.ErrBuiltIn)
+	wantError(t, f.deleteRole(t, provisioning.RoleFleetViewer, 0), provisioning.ErrBuiltIn)
 	_, err = f.CreateRole(t.Context(), newRole(provisioning.RoleParkingSensor))
 	wantError(t, err, provisioning.ErrExists)
 }
@@ -99,8 +99,12 @@ func TestBuiltInRolesAreBroughtUpToDateAtTheStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := slices.Clone(old.Grants[0].Scopes)
+	want, limits := slices.Clone(old.Grants[0].Scopes), old.Limits
+	if limits.Sessions == 0 || limits.PayloadBytes == 0 {
+		t.Errorf("a sensor has the limits %+v", limits)
+	}
 	// As a program of another version has left it.
+	old.Limits = provisioning.Limits{}
 	old.Version, old.Grants = 2, []provisioning.Grant{{Audience: provisioning.AudienceMQTT, Scopes: []string{"pub:old"}}}
 	if err := f.store.Apply(t.Context(), provisioning.ChangeSet{Roles: []provisioning.RoleChange{{Before: 1, Role: old}}}); err != nil {
 		t.Fatal(err)
@@ -109,7 +113,7 @@ func TestBuiltInRolesAreBroughtUpToDateAtTheStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	r, err := f.registry.Role(t.Context(), provisioning.RoleParkingSensor)
-	if err != nil || r.Version != 3 || !r.BuiltIn || !slices.Equal(r.Grants[0].Scopes, want) {
+	if err != nil || r.Version != 3 || !r.BuiltIn || r.Limits != limits || !slices.Equal(r.Grants[0].Scopes, want) {
 		t.Fatalf("got %+v, error %v", r, err)
 	}
 }

@@ -84,6 +84,27 @@ func TestAnIDThatIsTakenStopsTheCreationOfRoot(t *testing.T) {
 	}
 }
 
+func TestTheLastCredentialOfTheLastOperatorCannotBeRetired(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, nil)
+	ctx := t.Context()
+	root, _, _, err := f.EnsureRoot(ctx, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = f.RetireSecret(ctx, "root", root.Secrets[0].ID, 0)
+	wantError(t, err, provisioning.ErrLastOperator)
+	ada, _ := f.create(t, provisioning.NewClient{ID: "ada", Kind: provisioning.KindOperator, Roles: []string{provisioning.RoleFleetAdmin}})
+	if _, _, err = f.RetireSecret(ctx, "root", root.Secrets[0].ID, 0); err != nil {
+		t.Fatal(err)
+	}
+	// Now root can undo nothing, though it is active and has the role.
+	_, _, err = f.RetireSecret(ctx, "ada", ada.Secrets[0].ID, 0)
+	wantError(t, err, provisioning.ErrLastOperator)
+	_, _, err = f.Disable(ctx, "ada", 0)
+	wantError(t, err, provisioning.ErrLastOperator)
+}
+
 func TestTheLastOperatorCannotLockEverybodyOut(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, nil)
@@ -97,14 +118,14 @@ func TestTheLastOperatorCannotLockEverybodyOut(t *testing.T) {
 	attempts := func() []error {
 		_, _, disable := f.Disable(ctx, "root", 0)
 		_, remove := f.Delete(ctx, "root", 0)
-		_, demote := f.Update(ctx, "root", 0, dropRoles)
+		_, _, demote := f.Update(ctx, "root", 0, dropRoles)
 		return []error{disable, remove, demote}
 	}
 	for _, err := range attempts() {
 		wantError(t, err, provisioning.ErrLastOperator)
 	}
-	if len(f.sessions.closed) != 0 {
-		t.Errorf("a refused write closed sessions: %q", f.sessions.closed)
+	if len(f.gate.closed) != 0 {
+		t.Errorf("a refused write closed sessions: %q", f.gate.closed)
 	}
 	f.create(t, provisioning.NewClient{ID: "ada", Kind: provisioning.KindOperator, Roles: []string{provisioning.RoleFleetAdmin}})
 	if _, _, err := f.Disable(ctx, "ada", 0); err != nil {
@@ -116,7 +137,7 @@ func TestTheLastOperatorCannotLockEverybodyOut(t *testing.T) {
 	if _, _, err := f.Enable(ctx, "ada", 0); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.Update(ctx, "root", 0, dropRoles); err != nil {
+	if _, _, err := f.Update(ctx, "root", 0, dropRoles); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := f.Delete(ctx, "root", 0); err != nil {

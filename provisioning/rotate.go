@@ -19,13 +19,14 @@ type RotateOptions struct {
 }
 
 // Rotate gives a client a new secret, which is returned here and never again,
-// and ends the others after the overlap. Errors are those of Update, and an
-// [InvalidError] if there are too many secrets.
+// and ends the others after the overlap. Without one, the tokens that were got
+// with them are revoked too. Errors are those of Update, and an [InvalidError] if
+// there are too many secrets.
 func (s *Service) Rotate(ctx context.Context, id string, opts RotateOptions) (*Client, ClearSecret, Receipt, error) {
 	if opts.Overlap < 0 || opts.Overlap > MaxRotateOverlap {
 		return nil, "", Receipt{}, Invalid("overlap", fmt.Sprintf("must be 0 to %d seconds", MaxRotateOverlap/time.Second))
 	}
-	now := instant(s.now)
+	start, now := s.now(), instant(s.now)
 	secret, text, err := s.newSecret(now, opts.ExpiresAt, opts.Comment)
 	if err != nil {
 		return nil, "", Receipt{}, err
@@ -33,22 +34,35 @@ func (s *Service) Rotate(ctx context.Context, id string, opts RotateOptions) (*C
 	if err := expiryFault(opts.ExpiresAt, now).err(); err != nil {
 		return nil, "", Receipt{}, err
 	}
-	c, err := s.write(ctx, id, opts.IfVersion, func(before *Client) (ClientChange, error) {
-		after := before.Clone()
-		after.Secrets = append(outgoing(before.Secrets, now, opts.Overlap), secret)
+	if opts.Overlap == 0 {
+		err = s.revocations.requireRoom()
+	}
+	if err != nil {
+		return nil, "", Receipt{}, err
+	}
+	removed := 0
+	c, err := s.write(ctx, id, opts.IfVersion, func(before *Client) (clientEdit, error) {
+		edit := clientEdit{client: before.Clone()}
+		kept := outgoing(before.Secrets, now, opts.Overlap)
+		removed = len(before.Secrets) - len(kept)
+		if opts.Overlap == 0 {
+			edit.revoked = s.revokeCredentials(id, CauseRotated, secretIDs(before.Secrets)...)
+		}
+		kept = append(kept, secret)
+		edit.client.Secrets = kept
 		var f faults
-		f.secrets(after.Secrets)
-		return ClientChange{Client: after}, f.err()
+		f.secrets(edit.client.Secrets)
+		return edit, f.err()
 	})
 	if err != nil {
 		return nil, "", Receipt{}, err
 	}
 	s.log.InfoContext(ctx, "rotated the secret of a client", logClient, id, logOverlap, opts.Overlap.String())
-	var receipt Receipt
+	receipt := Receipt{Secrets: removed}
 	if opts.Overlap == 0 {
-		receipt = s.closeSessions(ctx, id, CauseRotated)
+		receipt.add(s.closeSessions(ctx, Selection{ClientID: id}, CauseRotated))
 	}
-	return c, text, receipt, nil
+	return c, text, s.took(start, receipt), nil
 }
 
 // newSecret draws a secret and its record.
@@ -67,6 +81,14 @@ func (s *Service) newSecret(now, expiresAt time.Time, comment string) (Secret, C
 	return Secret{
 		ID: id, Hash: hashSecret(s.hmacKey, text), CreatedAt: now, ExpiresAt: expiresAt, Comment: comment,
 	}, text, nil
+}
+
+func secretIDs(secrets []Secret) []string {
+	ids := make([]string, len(secrets))
+	for i, secret := range secrets {
+		ids[i] = secret.ID
+	}
+	return ids
 }
 
 // outgoing returns the old secrets that live on for a while, with their ends

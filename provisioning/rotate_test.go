@@ -18,8 +18,8 @@ func TestARotationWithoutOverlapEndsTheOldSecretAndTheSessions(t *testing.T) {
 	}
 	f.rejects(t, "a", old.Reveal(), provisioning.ReasonWrongSecret)
 	f.authenticates(t, "a", secret)
-	if !slices.Equal(f.sessions.closed, []string{"a: secrets rotated"}) {
-		t.Errorf("sessions were closed: %q", f.sessions.closed)
+	if !slices.Equal(f.gate.closed, []string{"a: secrets rotated"}) {
+		t.Errorf("sessions were closed: %q", f.gate.closed)
 	}
 }
 
@@ -28,8 +28,8 @@ func TestARotationWithOverlapNeedsNoOutage(t *testing.T) {
 	f := newFixture(t, nil)
 	_, old := f.create(t, sensor("a"))
 	_, secret, receipt, err := f.Rotate(t.Context(), "a", provisioning.RotateOptions{Overlap: time.Hour, ExpiresAt: epoch.Add(2 * time.Hour)})
-	if err != nil || receipt != (provisioning.Receipt{}) || len(f.sessions.closed) != 0 {
-		t.Fatalf("got %+v, error %v, closed %q", receipt, err, f.sessions.closed)
+	if err != nil || receipt != (provisioning.Receipt{}) || len(f.gate.closed) != 0 || f.revocations.Len() != 0 {
+		t.Fatalf("got %+v, error %v, closed %q", receipt, err, f.gate.closed)
 	}
 	f.authenticates(t, "a", old)
 	f.authenticates(t, "a", secret)

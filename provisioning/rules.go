@@ -57,19 +57,20 @@ func (s *Service) checkRolesExist(ctx context.Context, roles []string, f *faults
 }
 
 // administers reports whether a client is an operator that can undo whatever
-// another one did; nil is none.
+// another one did, and has a credential to do it with; nil is none.
 func administers(c *Client) bool {
-	return c != nil && c.Kind == KindOperator && c.Status == StatusActive && slices.Contains(c.Roles, RoleFleetAdmin)
+	return c != nil && c.Kind == KindOperator && c.Status == StatusActive && slices.Contains(c.Roles, RoleFleetAdmin) &&
+		len(c.Secrets)+len(c.Certificates) > 0
 }
 
 // requireOtherAdmin returns [ErrLastOperator] if nobody but that client
 // administers the fleet.
 func (s *Service) requireOtherAdmin(ctx context.Context, id string) error {
-	page, err := s.store.Clients(ctx, Query{Kind: KindOperator, Role: RoleFleetAdmin, Status: StatusActive, Limit: 2})
+	page, err := s.store.Clients(ctx, Query{Kind: KindOperator, Role: RoleFleetAdmin, Status: StatusActive})
 	if err != nil {
 		return fmt.Errorf("looking for another operator: %w", err)
 	}
-	if !slices.ContainsFunc(page.Clients, func(c Client) bool { return c.ID != id }) {
+	if !slices.ContainsFunc(page.Clients, func(c Client) bool { return c.ID != id && administers(&c) }) {
 		return fmt.Errorf("%q is the %w: give another operator that role first", id, ErrLastOperator)
 	}
 	return nil

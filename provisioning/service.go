@@ -12,24 +12,33 @@ import (
 
 // Keys of log attributes.
 const (
-	logClient  = "client_id"
-	logKind    = "kind"
-	logRole    = "role"
-	logKey     = "key_id"
-	logKeyUse  = "use"
-	logKeyAlg  = "alg"
-	logOverlap = "overlap"
-	logError   = "error"
+	logClient     = "client_id"
+	logKind       = "kind"
+	logRole       = "role"
+	logKey        = "key_id"
+	logKeyUse     = "use"
+	logKeyAlg     = "alg"
+	logOverlap    = "overlap"
+	logSecret     = "secret_id"
+	logRevocation = "revocation_id"
+	logCount      = "count"
+	logError      = "error"
 )
 
-// Config is what a Service needs. Store and Scopes must be given, and so must
-// Rand and Logger; Now is time.Now if nil.
+// Config is what a Service needs. Store, Scopes and Revocations must be given, and
+// so must Rand and Logger; Now is time.Now if nil.
 type Config struct {
 	Store  Store
 	Scopes ScopeLanguage
-	// Sessions closes the live sessions of clients that lose their rights; nil
-	// if there are none to close.
+	// Revocations is what OpenRevocations has read from the store. The service
+	// keeps it up to date; others ask it.
+	Revocations *Revocations
+	// Sessions closes the live sessions of whoever loses a right to them, Judge
+	// looks again at those whose rights have changed, and Retained removes what a
+	// deleted client has left. Each is nil if there is no broker.
 	Sessions SessionCloser
+	Judge    SessionJudge
+	Retained RetainedRemover
 	Now      func() time.Time
 	// Rand is the source of secrets and generated IDs: crypto/rand.Reader.
 	Rand   io.Reader
@@ -39,14 +48,17 @@ type Config struct {
 // Service writes the registry. Its methods may be called concurrently. Every
 // write is one change set: it happens whole or not at all.
 type Service struct {
-	store    Store
-	scopes   ScopeLanguage
-	sessions SessionCloser
-	now      func() time.Time
-	rand     *lockedReader
-	log      *slog.Logger
-	registry *Registry
-	hmacKey  Key
+	store       Store
+	scopes      ScopeLanguage
+	revocations *Revocations
+	sessions    SessionCloser
+	judge       SessionJudge
+	retained    RetainedRemover
+	now         func() time.Time
+	rand        *lockedReader
+	log         *slog.Logger
+	registry    *Registry
+	hmacKey     Key
 	// turns lets the writers of one record in one after the other.
 	turns turns
 	// admins is held while a write may take the fleet from its last operator.
@@ -61,7 +73,8 @@ func NewService(ctx context.Context, cfg Config) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{
-		store: cfg.Store, scopes: cfg.Scopes, sessions: cfg.Sessions, now: cfg.Now,
+		store: cfg.Store, scopes: cfg.Scopes, revocations: cfg.Revocations,
+		sessions: cfg.Sessions, judge: cfg.Judge, retained: cfg.Retained, now: cfg.Now,
 		rand: &lockedReader{r: cfg.Rand}, log: cfg.Logger,
 	}
 	if s.now == nil {
@@ -87,6 +100,7 @@ func (cfg Config) check() error {
 	}{
 		{"Store", cfg.Store != nil},
 		{"Scopes", cfg.Scopes != nil},
+		{"Revocations", cfg.Revocations != nil},
 		{"Rand", cfg.Rand != nil},
 		{"Logger", cfg.Logger != nil},
 	} {
@@ -143,13 +157,4 @@ func (s *Service) applySet(ctx context.Context, set ChangeSet) (err error) {
 		return err
 	}
 	return s.store.Apply(ctx, set)
-}
-
-// closeSessions closes the sessions of a client whose rights have ended. The
-// write has happened: a caller that has gone away must not keep them open.
-func (s *Service) closeSessions(ctx context.Context, id, cause string) Receipt {
-	if s.sessions == nil {
-		return Receipt{}
-	}
-	return s.sessions.CloseSessions(context.WithoutCancel(ctx), id, cause)
 }

@@ -71,7 +71,7 @@ func TestATakenIDIsRefusedAndNeverUsedAgain(t *testing.T) {
 	wantError(t, err, provisioning.ErrNotFound)
 	for name, write := range map[string]func() error{
 		"update": func() error {
-			_, err := f.Update(t.Context(), "a", 0, func(*provisioning.Client) error { return nil })
+			_, _, err := f.Update(t.Context(), "a", 0, func(*provisioning.Client) error { return nil })
 			return err
 		},
 		"disable": func() error { _, _, err := f.Disable(t.Context(), "a", 0); return err },
@@ -86,8 +86,8 @@ func TestATakenIDIsRefusedAndNeverUsedAgain(t *testing.T) {
 			t.Errorf("%s of a deleted client returned %v", name, err)
 		}
 	}
-	if len(f.sessions.closed) != 1 {
-		t.Errorf("sessions were closed: %q", f.sessions.closed)
+	if len(f.gate.closed) != 1 {
+		t.Errorf("sessions were closed: %q", f.gate.closed)
 	}
 }
 
@@ -96,7 +96,7 @@ func TestAnUpdateChangesWhatItMayAndNothingElse(t *testing.T) {
 	f := newFixture(t, nil)
 	before, secret := f.create(t, sensor("a"))
 	f.clock.advance(time.Minute)
-	after, err := f.Update(t.Context(), "a", 1, func(c *provisioning.Client) error {
+	after, _, err := f.Update(t.Context(), "a", 1, func(c *provisioning.Client) error {
 		c.Name, c.TokenTTL, c.Roles = "new", time.Hour, nil
 		c.Labels["floor"] = "b2"
 		c.MQTTClientIDs = []string{"a:*"}
@@ -111,21 +111,21 @@ func TestAnUpdateChangesWhatItMayAndNothingElse(t *testing.T) {
 		t.Fatalf("got %+v", after)
 	}
 	f.authenticates(t, "a", secret)
-	_, err = f.Update(t.Context(), "a", 0, func(c *provisioning.Client) error {
+	_, _, err = f.Update(t.Context(), "a", 0, func(c *provisioning.Client) error {
 		c.ID, c.Kind, c.Status, c.Name = "b", provisioning.KindService, provisioning.StatusDisabled, "\x00"
 		return nil
 	})
 	wantFields(t, err, "name", "id", "kind", "status")
-	_, err = f.Update(t.Context(), "a", 0, func(c *provisioning.Client) error {
+	_, _, err = f.Update(t.Context(), "a", 0, func(c *provisioning.Client) error {
 		c.Roles = []string{"nobody"}
 		return nil
 	})
 	wantFields(t, err, "roles[0]")
 	own := errors.New("no")
-	_, err = f.Update(t.Context(), "a", 0, func(*provisioning.Client) error { return own })
+	_, _, err = f.Update(t.Context(), "a", 0, func(*provisioning.Client) error { return own })
 	wantError(t, err, own)
-	if len(f.sessions.closed) != 0 {
-		t.Errorf("an update closed sessions: %q", f.sessions.closed)
+	if len(f.gate.closed) != 0 {
+		t.Errorf("an update closed sessions: %q", f.gate.closed)
 	}
 }
 
@@ -134,7 +134,7 @@ func TestAnUpdateThatChangesNothingWritesNothing(t *testing.T) {
 	f := newFixture(t, nil)
 	f.create(t, sensor("a"))
 	f.clock.advance(time.Minute)
-	c, err := f.Update(t.Context(), "a", 0, func(c *provisioning.Client) error {
+	c, _, err := f.Update(t.Context(), "a", 0, func(c *provisioning.Client) error {
 		c.Grants, c.Name = []provisioning.Grant{}, "Sensor a"
 		return nil
 	})
@@ -148,10 +148,10 @@ func TestAWriteForAnotherVersionIsRefused(t *testing.T) {
 	f := newFixture(t, nil)
 	f.create(t, sensor("a"))
 	rename := func(c *provisioning.Client) error { c.Name += "!"; return nil }
-	if _, err := f.Update(t.Context(), "a", 1, rename); err != nil {
+	if _, _, err := f.Update(t.Context(), "a", 1, rename); err != nil {
 		t.Fatal(err)
 	}
-	_, err := f.Update(t.Context(), "a", 1, rename)
+	_, _, err := f.Update(t.Context(), "a", 1, rename)
 	wantError(t, err, provisioning.ErrConflict)
 	_, _, err = f.Disable(t.Context(), "a", 1)
 	wantError(t, err, provisioning.ErrConflict)
@@ -159,8 +159,8 @@ func TestAWriteForAnotherVersionIsRefused(t *testing.T) {
 	wantError(t, err, provisioning.ErrConflict)
 	_, _, _, err = f.Rotate(t.Context(), "a", provisioning.RotateOptions{IfVersion: 1})
 	wantError(t, err, provisioning.ErrConflict)
-	if len(f.sessions.closed) != 0 {
-		t.Errorf("a refused write closed sessions: %q", f.sessions.closed)
+	if len(f.gate.closed) != 0 {
+		t.Errorf("a refused write closed sessions: %q", f.gate.closed)
 	}
 }
 
@@ -171,7 +171,7 @@ func TestConcurrentUpdatesAreAllMade(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 32 {
 		wg.Go(func() {
-			_, err := f.Update(context.Background(), "a", 0, func(c *provisioning.Client) error {
+			_, _, err := f.Update(context.Background(), "a", 0, func(c *provisioning.Client) error {
 				c.Labels[fmt.Sprint("k", i)] = "x"
 				return nil
 			})
@@ -227,7 +227,7 @@ func TestAnOvertakenUpdateRunsAgainOnWhatTheOtherWrote(t *testing.T) {
 			bump()
 		}
 	}
-	c, err := f.Update(t.Context(), "a", 0, func(c *provisioning.Client) error {
+	c, _, err := f.Update(t.Context(), "a", 0, func(c *provisioning.Client) error {
 		runs++
 		c.Labels["n"] += "!"
 		return nil
@@ -237,13 +237,13 @@ func TestAnOvertakenUpdateRunsAgainOnWhatTheOtherWrote(t *testing.T) {
 	}
 	// Whoever names a version does not want another one to be overwritten.
 	runs = 0
-	_, err = f.Update(t.Context(), "a", c.Version, func(c *provisioning.Client) error { runs++; c.Name = "new"; return nil })
+	_, _, err = f.Update(t.Context(), "a", c.Version, func(c *provisioning.Client) error { runs++; c.Name = "new"; return nil })
 	wantError(t, err, provisioning.ErrConflict)
 	if runs != 1 {
 		t.Errorf("the update ran %d times", runs)
 	}
 	store.overtake = bump
-	_, err = f.Update(t.Context(), "a", 0, func(c *provisioning.Client) error { c.Name = "new"; return nil })
+	_, _, err = f.Update(t.Context(), "a", 0, func(c *provisioning.Client) error { c.Name = "new"; return nil })
 	wantError(t, err, provisioning.ErrConflict)
 }
 
@@ -252,33 +252,33 @@ func TestDisablingClosesTheSessionsAfterTheWrite(t *testing.T) {
 	f := newFixture(t, nil)
 	_, secret := f.create(t, sensor("a"))
 	ctx, cancel := context.WithCancel(t.Context())
-	f.sessions.onClose = func(ctx context.Context, id string) {
+	f.gate.onClose = func(ctx context.Context, sel provisioning.Selection) {
 		cancel() // the caller has gone away
 		if ctx.Err() != nil {
 			t.Error("the context of a request that has ended keeps sessions open")
 		}
-		if c, err := f.store.Client(ctx, id); err != nil || c.Status != provisioning.StatusDisabled {
+		if c, err := f.store.Client(ctx, sel.ClientID); err != nil || c.Status != provisioning.StatusDisabled {
 			t.Errorf("the sessions were closed before the write: %+v, %v", c, err)
 		}
 	}
 	c, receipt, err := f.Disable(ctx, "a", 0)
-	want := provisioning.Receipt{Sessions: 1, Subscriptions: 2, Queued: 3}
+	want := provisioning.Receipt{Sessions: 1, Subscriptions: 2, Queued: 3, Wills: 1}
 	if err != nil || c.Status != provisioning.StatusDisabled || c.Version != 2 || receipt != want {
 		t.Fatalf("got %+v, %+v, error %v", c, receipt, err)
 	}
 	f.rejects(t, "a", secret.Reveal(), provisioning.ReasonClientDisabled)
 	f.rejects(t, "a", "bg_wrong", provisioning.ReasonWrongSecret)
-	f.sessions.onClose = nil
+	f.gate.onClose = nil
 	if c, _, err = f.Disable(t.Context(), "a", 0); err != nil || c.Version != 2 {
 		t.Fatalf("disabling again: got %+v, error %v", c, err)
 	}
-	c, receipt, err = f.Enable(t.Context(), "a", 0)
-	if err != nil || c.Version != 3 || receipt != (provisioning.Receipt{}) {
-		t.Fatalf("got %+v, %+v, error %v", c, receipt, err)
+	c, _, err = f.Enable(t.Context(), "a", 0)
+	if err != nil || c.Version != 3 {
+		t.Fatalf("got %+v, error %v", c, err)
 	}
 	f.authenticates(t, "a", secret)
-	if want := []string{"a: client disabled", "a: client disabled"}; !slices.Equal(f.sessions.closed, want) {
-		t.Errorf("sessions were closed: %q", f.sessions.closed)
+	if want := []string{"a: client disabled", "a: client disabled", "a: client enabled"}; !slices.Equal(f.gate.closed, want) {
+		t.Errorf("sessions were closed: %q", f.gate.closed)
 	}
 }
 
@@ -286,14 +286,16 @@ func TestDeletingClosesTheSessionsAfterTheWrite(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, nil)
 	_, secret := f.create(t, sensor("a"))
-	f.sessions.onClose = func(ctx context.Context, id string) {
-		if _, err := f.store.Client(ctx, id); !errors.Is(err, provisioning.ErrDeleted) {
-			t.Errorf("the sessions were closed before the write: %v", err)
+	f.gate.onClose = func(ctx context.Context, sel provisioning.Selection) {
+		c, err := f.store.Client(ctx, sel.ClientID)
+		if err != nil || c.Status != provisioning.StatusDisabled || len(c.Secrets) != 0 {
+			t.Errorf("the sessions were closed before the write: %+v, error %v", c, err)
 		}
 	}
 	receipt, err := f.Delete(t.Context(), "a", 1)
-	if err != nil || receipt.Sessions != 1 || !slices.Equal(f.sessions.closed, []string{"a: client deleted"}) {
-		t.Fatalf("got %+v, error %v, closed %q", receipt, err, f.sessions.closed)
+	want := provisioning.Receipt{Sessions: 1, Subscriptions: 2, Queued: 3, Wills: 1, Retained: 4, Secrets: 1}
+	if err != nil || receipt != want || !slices.Equal(f.gate.closed, []string{"a: client deleted"}) || !slices.Equal(f.gate.removed, []string{"a"}) {
+		t.Fatalf("got %+v, error %v, closed %q, removed from %q", receipt, err, f.gate.closed, f.gate.removed)
 	}
 	f.rejects(t, "a", secret.Reveal(), provisioning.ReasonUnknownClient)
 }
@@ -301,7 +303,7 @@ func TestDeletingClosesTheSessionsAfterTheWrite(t *testing.T) {
 func TestAServiceWithoutItsPartsIsRefusedWithAllNamed(t *testing.T) {
 	t.Parallel()
 	_, err := provisioning.NewService(t.Context(), provisioning.Config{})
-	for _, part := range []string{"Store", "Scopes", "Rand", "Logger"} {
+	for _, part := range []string{"Store", "Scopes", "Revocations", "Rand", "Logger"} {
 		if err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("the error does not name %s: %v", part, err)
 		}
@@ -374,7 +376,7 @@ func TestAWriterThatGaveUpLeavesTheTurnToTheNext(t *testing.T) {
 	inside, release := make(chan struct{}), make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		_, err := f.Update(context.Background(), "a", 0, func(c *provisioning.Client) error {
+		_, _, err := f.Update(context.Background(), "a", 0, func(c *provisioning.Client) error {
 			close(inside)
 			<-release
 			c.Name = "first"
@@ -387,11 +389,11 @@ func TestAWriterThatGaveUpLeavesTheTurnToTheNext(t *testing.T) {
 	<-inside
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := f.Update(ctx, "a", 0, func(*provisioning.Client) error { return nil })
+	_, _, err := f.Update(ctx, "a", 0, func(*provisioning.Client) error { return nil })
 	wantError(t, err, context.Canceled)
 	close(release)
 	wg.Wait()
-	c, err := f.Update(t.Context(), "a", 2, func(c *provisioning.Client) error { c.Name = "second"; return nil })
+	c, _, err := f.Update(t.Context(), "a", 2, func(c *provisioning.Client) error { c.Name = "second"; return nil })
 	if err != nil || c.Name != "second" {
 		t.Fatalf("got %+v, error %v", c, err)
 	}

@@ -13,12 +13,15 @@ const (
 )
 
 // Store keeps the registry. Every method may be called concurrently; what it
-// returns belongs to the caller. Nobody but its owner writes to what it keeps.
-// After Close every method returns [ErrClosed].
+// returns belongs to the caller, but for Cached. A read that begins after Apply
+// has returned sees what was written, and after one that saw it, none sees what
+// was there before. Nobody but its owner writes to what a store keeps. After Close
+// every method returns [ErrClosed], but for Cached, which returns nil.
 type Store interface {
 	ClientReader
 	RoleReader
 	KeyReader
+	RevocationReader
 	Applier
 	// Close ends the store's goroutines and releases what it holds. It may be
 	// called more than once.
@@ -32,6 +35,10 @@ type ClientReader interface {
 	// Clients returns a page of the clients that match the query in all its
 	// parts, in order of their IDs, without reading the whole store for it.
 	Clients(ctx context.Context, q Query) (Page, error)
+	// Cached returns a client as Client would now, but without its clocks, if the
+	// store happens to have it in memory. If not it returns nil, which does not
+	// say that there is no such client. The record is shared: nobody may change it.
+	Cached(id string) *Client
 }
 
 // RoleReader reads roles.
@@ -46,6 +53,13 @@ type RoleReader interface {
 type KeyReader interface {
 	// Keys returns the keys of one use, oldest first.
 	Keys(ctx context.Context, use string) ([]Key, error)
+}
+
+// RevocationReader reads revocations.
+type RevocationReader interface {
+	// Revocations returns the revocations whose IDs follow after ("" for the first
+	// ones), in order of their IDs, up to limit of them.
+	Revocations(ctx context.Context, after string, limit int) ([]Revocation, error)
 }
 
 // Applier writes.
@@ -72,6 +86,8 @@ type ChangeSet struct {
 	Clients []ClientChange
 	Roles   []RoleChange
 	Keys    []KeyChange
+	// Revocations have no versions and no part in a conflict.
+	Revocations []RevocationChange
 	// Seen moves clocks forward, and nothing else: it has no part in the versions,
 	// and never in a conflict. Each one names a client; of a client or a secret
 	// that is not there when the rest has been applied, it counts as done. Several
@@ -107,6 +123,14 @@ type RoleChange struct {
 type KeyChange struct {
 	Key    Key
 	Delete bool
+}
+
+// RevocationChange writes a revocation in place of one with its ID, if any. Or it
+// deletes one, if that is still as given; one that is not, or is gone, stays so,
+// and counts as done.
+type RevocationChange struct {
+	Revocation Revocation
+	Delete     bool
 }
 
 // Query selects clients; what is empty selects all.
@@ -165,24 +189,19 @@ type Page struct {
 // ScopeLanguage is the part of the language of topic scopes that the registry
 // needs. Its functions are pure.
 type ScopeLanguage interface {
-	// CheckTemplate returns why a scope template of [AudienceMQTT] is malformed.
-	CheckTemplate(template string) error
+	// ParseTemplate reads a scope template of [AudienceMQTT]; its error says why it
+	// is malformed.
+	ParseTemplate(text string) (ScopeTemplate, error)
+	// Covers reports whether whoever holds the first scope may do all that the
+	// second one allows.
+	Covers(granted, requested string) bool
+}
+
+// ScopeTemplate is a scope with placeholders. It may be used concurrently.
+type ScopeTemplate interface {
 	// Expand fills in the placeholders; value reports whether there is one. An
 	// absent or unsuitable value is an error: the template then grants nothing.
-	Expand(template string, value func(name string) (string, bool)) (string, error)
-}
-
-// SessionCloser ends live sessions.
-type SessionCloser interface {
-	// CloseSessions closes every session of a client and says what that ended.
-	CloseSessions(ctx context.Context, clientID string, cause string) Receipt
-}
-
-// Receipt says what a revocation ended.
-type Receipt struct {
-	Sessions      int `json:"sessions_closed"`
-	Subscriptions int `json:"subscriptions_dropped"`
-	Queued        int `json:"queued_dropped"`
+	Expand(value func(name string) (string, bool)) (string, error)
 }
 
 // instant is now as records keep it: UTC, whole milliseconds.

@@ -2,6 +2,7 @@ package provisioning
 
 import (
 	"context"
+	"slices"
 	"sync"
 )
 
@@ -39,6 +40,26 @@ func (t *turns) take(ctx context.Context, name string) (giveBack func(), err err
 		t.leave(name, n)
 		return nil, ctx.Err()
 	}
+}
+
+// takeAll waits for several turns, each in the same order as everybody else, and
+// returns the function that gives all of them back.
+func (t *turns) takeAll(ctx context.Context, names []string) (giveBack func(), err error) {
+	var taken []func()
+	giveBack = func() {
+		for _, giveOneBack := range taken {
+			giveOneBack()
+		}
+	}
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(names))) {
+		giveOneBack, err := t.take(ctx, name)
+		if err != nil {
+			giveBack()
+			return nil, err
+		}
+		taken = append(taken, giveOneBack)
+	}
+	return giveBack, nil
 }
 
 func (t *turns) leave(name string, n *turn) {

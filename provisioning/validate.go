@@ -30,6 +30,8 @@ const (
 	MaxMQTTClientIDLength  = 256
 	MaxSecrets             = 16
 	MaxSecretCommentLength = 256
+	MaxCertificates        = 8
+	MaxCertificateLength   = 1024 // of one entry
 
 	MinTokenTTL = time.Minute
 	MaxTokenTTL = 24 * time.Hour
@@ -46,7 +48,7 @@ const idRule = "must be 1 to 64 of a-z, 0-9 and '-', and not begin with '-'"
 var reservedAttributes = []string{
 	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "scope", "scp", "gty", "azp", "cnf", "act", "may_act",
 	"typ", "alg", "kid", "crit", "nonce", "sid", "acr", "amr", "auth_time", "token_use", "permissions", "roles", "groups",
-	"entitlements", "events", "active", "token_type",
+	"entitlements", "events", "active", "token_type", "credential_id",
 }
 
 // faults collects what is wrong with a record, so that all of it is named at once.
@@ -86,6 +88,7 @@ func checkClient(c *Client, scopes ScopeLanguage) faults {
 	f.tokenTTL(c.TokenTTL)
 	f.mqttClientIDs(c.MQTTClientIDs)
 	f.secrets(c.Secrets)
+	f.certificates(c.Certificates)
 	return f
 }
 
@@ -94,6 +97,7 @@ func checkRole(r *Role, scopes ScopeLanguage) faults {
 	f.id("id", r.ID)
 	f.text("description", r.Description, MaxDescriptionLength)
 	f.grants(r.Grants, scopes)
+	f.limits(r.Limits)
 	return f
 }
 
@@ -211,12 +215,13 @@ func (f *faults) scope(field, audience, scope string, language ScopeLanguage) {
 // template checks a scope with placeholders. A name that no client has a value
 // for is a fault: the scope would grant nothing, and nobody would know why.
 func (f *faults) template(field, scope string, language ScopeLanguage) {
-	if err := language.CheckTemplate(scope); err != nil {
+	template, err := language.ParseTemplate(scope)
+	if err != nil {
 		f.add(field, err.Error())
 		return
 	}
 	var unknown []string
-	_, err := language.Expand(scope, func(name string) (string, bool) {
+	_, err = template.Expand(func(name string) (string, bool) {
 		if !isPlaceholder(name) {
 			unknown = append(unknown, "{"+name+"}")
 		}

@@ -134,11 +134,13 @@ func (r *RemoteKeys) Key(ctx context.Context, kid, alg string) (crypto.PublicKey
 	}
 	var interrupted error
 	if done != nil {
+		resume := paused(ctx)
 		select {
 		case <-done:
 		case <-ctx.Done():
 			interrupted = fmt.Errorf("waiting for the JWK set: %w", ctx.Err())
 		}
+		resume()
 	}
 	return r.answer(ctx, cmp.Or(interrupted, r.snapshot().fault), kid, alg)
 }

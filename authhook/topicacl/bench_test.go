@@ -228,3 +228,18 @@ func BenchmarkParseAIF(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkTemplateExpand(b *testing.B) {
+	template, err := topicacl.ParseTemplate("pub:parking/v1/{labels.site}/{client_id}/state?qos=1")
+	if err != nil {
+		b.Fatal(err)
+	}
+	given := map[string]string{"client_id": "dev-0001", "labels.site": "site-a"}
+	values := func(name string) (string, bool) { return given[name], true }
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := template.Expand(values); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -155,7 +155,21 @@ func needsEncoding(c byte) bool {
 	return c == ' ' || c == '"' || c == '\\' || c == '%' || c == '?' || c >= utf8.RuneSelf
 }
 
+// plain reports whether a filter and its scope text are the same.
+func plain(filter string) bool {
+	for i := range len(filter) {
+		if needsEncoding(filter[i]) {
+			return false
+		}
+	}
+	return true
+}
+
 func writeEncoded(b *strings.Builder, filter string) {
+	if plain(filter) {
+		b.WriteString(filter)
+		return
+	}
 	const hexadecimal = "0123456789ABCDEF"
 	for i := range len(filter) {
 		c := filter[i]
@@ -171,6 +185,9 @@ func writeEncoded(b *strings.Builder, filter string) {
 
 // decodeFilter undoes writeEncoded and refuses every other encoding.
 func decodeFilter(encoded string) (string, error) {
+	if plain(encoded) {
+		return encoded, nil
+	}
 	var b strings.Builder
 	b.Grow(len(encoded))
 	for i := 0; i < len(encoded); i++ {

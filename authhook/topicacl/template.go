@@ -27,27 +27,68 @@ const (
 	sampleValue = "x"
 )
 
-// CheckTemplate reports what is wrong with a scope template, an error that wraps ErrTemplate.
+// CheckTemplate reports what is wrong with a scope template: the error of ParseTemplate.
+func CheckTemplate(template string) error {
+	_, err := ParseTemplate(template)
+	return err
+}
+
+// Expand returns the scope that a template stands for: ParseTemplate and Template.Expand in one.
+func Expand(template string, value func(name string) (string, bool)) (string, error) {
+	t, err := ParseTemplate(template)
+	if err != nil {
+		return "", err
+	}
+	return t.Expand(value)
+}
+
+// A Template is a scope with places for values. Only ParseTemplate makes ones that can be expanded. It may be used concurrently.
+type Template struct {
+	parts []part
+	topic bool // it is a topic scope, in all its expansions
+}
+
+// A part is literal text, or a placeholder if it has a name.
+type part struct {
+	text        string // the literal text, or the default
+	name        string
+	hasDefault  bool
+	opensFilter bool // nothing stands before it in the filter
+}
+
+// ParseTemplate reads a scope template; its error wraps ErrTemplate.
 //
 // A template is a scope in which {name} stands for a value and {name|default} for a value or, when there is none, for text that the
 // template's author wrote. Literal braces are reserved for that. A name consists of letters, digits, "_", "-" and ".". In a topic
 // scope a placeholder may stand anywhere in the filter, but neither in the action nor in the limits; the template must be a valid
 // scope with any good values and with any of the defaults. Other scopes hold characters of RFC 6749 §3.3.
-func CheckTemplate(template string) error {
-	_, err := parseTemplate(template)
-	return err
+func ParseTemplate(text string) (Template, error) {
+	if len(text) > maxScopeLength {
+		return Template{}, malformedTemplate("too long")
+	}
+	t := Template{topic: IsTopicScope(text)}
+	for at := 0; text != ""; {
+		p, rest, err := nextPart(text)
+		if err != nil {
+			return Template{}, err
+		}
+		p.opensFilter = t.topic && at == len("pub:")
+		at += len(text) - len(rest)
+		text = rest
+		t.parts = append(t.parts, p)
+	}
+	if err := t.check(); err != nil {
+		return Template{}, err
+	}
+	return t, nil
 }
 
-// Expand returns the scope that a template stands for, a topic scope in canonical form. Value returns the value of a name and
+// Expand returns the scope that the template stands for, a topic scope in canonical form. Value returns the value of a name and
 // whether there is one; a default is used only if there is none. A value is percent-encoded as scope text needs it, inserted once,
 // and never read as a placeholder, a wildcard or a limit: a value that is empty, longer than 256 bytes, not UTF-8, or holds '+',
 // '#', '/' or a control character is an error that wraps ErrValue, and so is one whose '$' would begin the filter. A missing value
 // is an error that wraps ErrNoValue.
-func Expand(template string, value func(name string) (string, bool)) (string, error) {
-	t, err := parseTemplate(template)
-	if err != nil {
-		return "", err
-	}
+func (t Template) Expand(value func(name string) (string, bool)) (string, error) {
 	text, err := t.insert(value)
 	if err != nil {
 		return "", err
@@ -62,42 +103,13 @@ func Expand(template string, value func(name string) (string, bool)) (string, er
 	if err != nil {
 		return "", fmt.Errorf("expanding template: %w", err)
 	}
+	if len(text) == len("pub:")+len(scope.Filter) {
+		return text, nil // it has no limits and nothing in it is encoded, so there is no other way to write it
+	}
 	return scope.String(), nil
 }
 
-// A template is a sequence of parts.
-type template struct {
-	parts []part
-	topic bool // it is a topic scope, in all its expansions
-}
-
-// A part is literal text, or a placeholder if it has a name.
-type part struct {
-	text        string // the literal text, or the default
-	name        string
-	hasDefault  bool
-	opensFilter bool // nothing stands before it in the filter
-}
-
 func malformedTemplate(what string) error { return fmt.Errorf("%w: %s", ErrTemplate, what) }
-
-func parseTemplate(text string) (template, error) {
-	if len(text) > maxScopeLength {
-		return template{}, malformedTemplate("too long")
-	}
-	t := template{topic: IsTopicScope(text)}
-	for at := 0; text != ""; {
-		p, rest, err := nextPart(text)
-		if err != nil {
-			return template{}, err
-		}
-		p.opensFilter = t.topic && at == len("pub:")
-		at += len(text) - len(rest)
-		text = rest
-		t.parts = append(t.parts, p)
-	}
-	return t, t.check()
-}
 
 // nextPart splits the first part off text, which is not empty.
 func nextPart(text string) (part, string, error) {
@@ -138,7 +150,7 @@ func validName(name string) bool {
 }
 
 // check tries the template with good values alone, with all defaults, and with each default among good values.
-func (t template) check() error {
+func (t Template) check() error {
 	if err := t.checkPlaces(); err != nil {
 		return err
 	}
@@ -160,7 +172,7 @@ func (t template) check() error {
 }
 
 // checkPlaces refuses placeholders in the limits of a topic scope.
-func (t template) checkPlaces() error {
+func (t Template) checkPlaces() error {
 	limits := false
 	for _, p := range t.parts {
 		if p.name == "" {
@@ -173,7 +185,7 @@ func (t template) checkPlaces() error {
 }
 
 // try checks one expansion: parts of which useDefault is true take their default if they have one.
-func (t template) try(useDefault func(part int) bool) error {
+func (t Template) try(useDefault func(part int) bool) error {
 	var b strings.Builder
 	for i, p := range t.parts {
 		if p.name == "" || (p.hasDefault && useDefault(i)) {
@@ -192,8 +204,16 @@ func (t template) try(useDefault func(part int) bool) error {
 }
 
 // insert writes the parts one after the other.
-func (t template) insert(value func(name string) (string, bool)) (string, error) {
+func (t Template) insert(value func(name string) (string, bool)) (string, error) {
+	const usualValue = 16 // bytes
+	room := 0
+	for _, p := range t.parts {
+		if room += len(p.text); p.name != "" {
+			room += usualValue
+		}
+	}
 	var b strings.Builder
+	b.Grow(room)
 	for _, p := range t.parts {
 		if p.name == "" {
 			b.WriteString(p.text)
@@ -216,9 +236,21 @@ func (t template) insert(value func(name string) (string, bool)) (string, error)
 
 // insertable reports whether a value is one piece of a topic level and nothing else.
 func insertable(value string) bool {
-	return value != "" && len(value) <= maxValueLength && utf8.ValidString(value) &&
-		!strings.ContainsAny(value, "+#/") && !strings.ContainsFunc(value, unicode.IsControl)
+	if value == "" || len(value) > maxValueLength {
+		return false
+	}
+	for i := range len(value) {
+		switch c := value[i]; {
+		case c >= utf8.RuneSelf:
+			return utf8.ValidString(value[i:]) && !strings.ContainsFunc(value[i:], notInsertable)
+		case notInsertable(rune(c)):
+			return false
+		}
+	}
+	return true
 }
+
+func notInsertable(r rune) bool { return r == '+' || r == '#' || r == '/' || unicode.IsControl(r) }
 
 // checkNamed checks a scope that is no topic scope: RFC 6749 §3.3, and it must not look like a topic scope.
 func checkNamed(scope string) error {

@@ -2,7 +2,9 @@ package topicacl_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -35,6 +37,36 @@ func TestATemplateIsFilledWithItsValues(t *testing.T) {
 		if got, err := topicacl.Expand(template, given); err != nil || got != want {
 			t.Errorf("Expand(%q) = %q, %v; want %q", template, got, err, want)
 		}
+	}
+}
+
+func TestATemplateIsParsedOnceAndFilledOften(t *testing.T) {
+	t.Parallel()
+	template, err := topicacl.ParseTemplate("sub:parking/v1/{labels.site|+}/{client_id}/cmd/+?qos=1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var group sync.WaitGroup
+	for i := range 8 {
+		group.Go(func() {
+			id := fmt.Sprint("dev-", i)
+			for site, want := range map[string]string{"lot 1": "lot%201", "#": "", "": "+"} {
+				given := map[string]string{"client_id": id}
+				if site != "" {
+					given["labels.site"] = site
+				}
+				if want != "" {
+					want = "sub:parking/v1/" + want + "/" + id + "/cmd/+?qos=1"
+				}
+				if got, err := template.Expand(values(given)); got != want || (err == nil) != (want != "") {
+					t.Errorf("Expand for site %q = %q, %v; want %q", site, got, err, want)
+				}
+			}
+		})
+	}
+	group.Wait()
+	if got, err := (topicacl.Template{}).Expand(values(nil)); err == nil {
+		t.Errorf("the zero Template stands for %q", got)
 	}
 }
 

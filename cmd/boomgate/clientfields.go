@@ -21,6 +21,9 @@ type clientFields struct {
 	attributes    []string
 	mqttClientIDs []string
 	tokenTTL      time.Duration
+
+	certificates     []string
+	certificateFiles []string
 }
 
 func (f *clientFields) addFlags(a *app, cmd *cobra.Command, kind clientKind, conn *connection) {
@@ -33,6 +36,9 @@ func (f *clientFields) addFlags(a *app, cmd *cobra.Command, kind clientKind, con
 	flags.StringArrayVar(&f.mqttClientIDs, "mqtt-client-id", nil,
 		"`pattern` of the MQTT client IDs that it may connect with ('*' stands for any text); repeatable. Default: its own ID, or ID:suffix")
 	flags.DurationVar(&f.tokenTTL, "token-ttl", 0, "life of its tokens, 1m to 24h (default: the server's)")
+	flags.StringArrayVar(&f.certificates, "certificate", nil,
+		"certificate that authenticates it at the token endpoint (RFC 8705), as `member=value`: "+strings.Join(certificateMembers, ", ")+"; repeatable")
+	flags.StringArrayVar(&f.certificateFiles, "certificate-file", nil, "PEM `file` with such a certificate, known by its thumbprint; repeatable")
 	_ = cmd.RegisterFlagCompletionFunc("role", completeIDs(a, conn, rolesPath))
 	completeFrom(cmd, "audience", provisioning.AudienceMQTT, provisioning.AudienceFleet)
 }
@@ -48,6 +54,7 @@ type newClient struct {
 	TokenTTL        int64                `json:"token_ttl,omitempty"`
 	MQTTClientIDs   []string             `json:"mqtt_client_ids,omitempty"`
 	SecretExpiresAt *time.Time           `json:"secret_expires_at,omitempty"`
+	Certificates    []map[string]string  `json:"certificates,omitempty"`
 }
 
 // create turns the fields into the body that creates a client.
@@ -63,6 +70,9 @@ func (f *clientFields) create() (newClient, error) {
 	body := newClient{
 		Labels: labels, Roles: f.roles, Attributes: attributes,
 		MQTTClientIDs: f.mqttClientIDs, TokenTTL: int64(f.tokenTTL / time.Second),
+	}
+	if body.Certificates, err = certificateBodies(f.certificates, f.certificateFiles); err != nil {
+		return newClient{}, err
 	}
 	if len(f.scopes) > 0 {
 		body.Grants = []provisioning.Grant{{Audience: f.audience, Scopes: f.scopes}}
@@ -94,6 +104,13 @@ func (f *clientFields) patch(given *pflag.FlagSet, record provisioning.Client) (
 	}
 	if given.Changed("token-ttl") {
 		patch["token_ttl"] = orNull(int64(f.tokenTTL / time.Second))
+	}
+	if given.Changed("certificate") || given.Changed("certificate-file") {
+		certificates, err := certificateBodies(f.certificates, f.certificateFiles)
+		if err != nil {
+			return nil, err
+		}
+		patch["certificates"] = certificates
 	}
 	if given.Changed("scope") {
 		patch["grants"] = replaceGrant(record.Grants, provisioning.Grant{Audience: f.audience, Scopes: orNone(f.scopes)})

@@ -74,16 +74,9 @@ func newClientsCommand(a *app, kind clientKind) *cobra.Command {
 	cmd.AddCommand(
 		newClientsCreateCommand(a, kind), newClientsListCommand(a, kind), newClientsShowCommand(a, kind),
 		newClientsUpdateCommand(a, kind), newClientsDisableCommand(a, kind), newClientsEnableCommand(a, kind),
-		newClientsRotateCommand(a, kind), newClientsDeleteCommand(a, kind),
+		newClientsRotateCommand(a, kind), newClientsRetireSecretCommand(a, kind), newClientsDeleteCommand(a, kind),
 	)
 	return cmd
-}
-
-// receipt tells what ended with a change of a client.
-type receipt struct {
-	SessionsClosed       int `json:"sessions_closed"`
-	SubscriptionsDropped int `json:"subscriptions_dropped"`
-	QueuedDropped        int `json:"queued_dropped"`
 }
 
 // completionTimeout bounds what the shell waits for when it completes an ID.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/boomgate/boomgate/authhook/topicacl"
 	"github.com/boomgate/boomgate/provisioning"
 )
 
@@ -131,7 +132,7 @@ func effectiveScopes(ctx context.Context, api *apiClient, c provisioning.Client)
 
 // expand puts the client's values into a template; where that fails, the template is shown with the reason.
 func expand(template string, c provisioning.Client) (scope, note string) {
-	scope, err := scopeLanguage{}.Expand(template, func(name string) (string, bool) { return clientValue(c, name) })
+	scope, err := topicacl.Expand(template, func(name string) (string, bool) { return clientValue(c, name) })
 	if err != nil {
 		return template, "grants nothing: " + err.Error()
 	}

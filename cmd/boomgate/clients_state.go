@@ -38,7 +38,7 @@ var (
 func newClientsDisableCommand(a *app, kind clientKind) *cobra.Command {
 	cmd, opts := newStateCommand(a, kind, "disable ID...", "Disable "+kind.plural+": no token, no connection")
 	cmd.Long = `Disable ` + kind.plural + `: they get no token any more, the tokens that they have let them in nowhere, and their
-live sessions end at once. The record stays; "enable" takes it back.`
+live sessions end at once. The record stays; "enable" takes it back, but revives no token.`
 	cmd.Example = "  boomgate " + kind.plural + " disable " + kind.id
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return runStateChange(cmd.Context(), a, kind, disableClient, args, *opts)
@@ -57,8 +57,9 @@ func newClientsEnableCommand(a *app, kind clientKind) *cobra.Command {
 
 func newClientsDeleteCommand(a *app, kind clientKind) *cobra.Command {
 	cmd, opts := newStateCommand(a, kind, "delete ID...", "Delete "+kind.plural+" for good")
-	cmd.Long = `Delete ` + kind.plural + `, their secrets and their sessions. This cannot be taken back, and an ID is never used
-again. Asks before it does so on a terminal; elsewhere it needs --yes.`
+	cmd.Long = `Delete ` + kind.plural + ` with all that they have here: secrets, tokens, sessions, what is queued for them, their wills, and
+the retained messages that they have published. This cannot be taken back, and an ID is never used again. Asks
+before it does so on a terminal; elsewhere it needs --yes.`
 	cmd.Example = "  boomgate " + kind.plural + " delete " + kind.id + " --yes"
 	cmd.Flags().BoolVar(&opts.yes, "yes", false, "do not ask")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -120,14 +121,6 @@ func printStateChange(a *app, kind clientKind, change stateChange, id string, an
 	}
 	fmt.Fprintf(a.stdout, "%s %s %s%s\n", change.done, kind.singular, id, result.Receipt)
 	return nil
-}
-
-// String tells what ended, as the rest of a sentence.
-func (r receipt) String() string {
-	if r == (receipt{}) {
-		return ""
-	}
-	return fmt.Sprintf(" (ended: %d sessions, %d subscriptions, %d queued messages)", r.SessionsClosed, r.SubscriptionsDropped, r.QueuedDropped)
 }
 
 // confirm asks a person whether to go on; where nobody can be asked, --yes is needed.

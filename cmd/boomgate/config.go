@@ -19,8 +19,8 @@ import (
 )
 
 // Config is everything that can be set about a server. Each field is a key of
-// the YAML file, a flag (data_dir is --data-dir) and a variable (BOOMGATE_DATA_DIR);
-// the later of file, variable and flag wins. configs/boomgate.yaml is the commented reference.
+// the YAML file and, but for issuers, a flag (data_dir is --data-dir) and a variable
+// (BOOMGATE_DATA_DIR); the later of file, variable and flag wins. configs/boomgate.yaml is the commented reference.
 type Config struct {
 	DataDir string `koanf:"data_dir" usage:"folder of the registry, the MQTT sessions and root.json"`
 
@@ -30,23 +30,35 @@ type Config struct {
 	MQTTS     string `koanf:"mqtts" usage:"address for MQTT over TLS, usually :8883; empty turns it off"`
 	TLSCert   string `koanf:"tls_cert" usage:"PEM file with the certificate chain; reloaded when it changes"`
 	TLSKey    string `koanf:"tls_key" usage:"PEM file with the private key of tls_cert"`
+	ClientCA  string `koanf:"tls_client_ca" usage:"PEM file with the authorities whose certificates authenticate clients (tls_client_auth)"`
 	Insecure  bool   `koanf:"insecure" usage:"allow listening without TLS on more than loopback: secrets and tokens can be read on the way"`
 	PublicURL string `koanf:"public_url" usage:"URL under which clients reach the HTTP listener; the tokens' issuer"`
 	BrokerURL string `koanf:"broker_url" usage:"URL under which clients reach the broker, as told to new devices"`
 
 	TokenTTL time.Duration `koanf:"token_ttl" usage:"life of an access token whose client sets none"`
 	Leeway   time.Duration `koanf:"leeway" usage:"difference of clocks that is forgiven; sessions end between expiry and expiry plus leeway"`
-	OnDenied string        `koanf:"on_denied" usage:"what a denied publish does where MQTT has no answer for it: drop or disconnect"`
+	OnDenied string        `koanf:"on_denied" usage:"what a denied publish does where MQTT has no answer for it: drop or rfc9431"`
+
+	Issuers []IssuerConfig `koanf:"issuers" usage:"other issuers whose tokens let clients in"`
 
 	MaxConnections      int           `koanf:"max_connections" usage:"MQTT connections at once"`
 	MaxConnectionsPerIP int           `koanf:"max_connections_per_ip" usage:"MQTT connections at once from one address"`
+	MaxFailuresPerIP    int           `koanf:"max_failures_per_ip" usage:"connections that may be refused in a minute for want of a valid token, from one address; the next ones are slowed down"`
 	MaxPacketSize       int           `koanf:"max_packet_size" usage:"largest MQTT packet, in bytes"`
 	MaxSubscriptions    int           `koanf:"max_subscriptions" usage:"subscriptions of one MQTT session"`
 	MaxSessionExpiry    time.Duration `koanf:"max_session_expiry" usage:"how long a session without a connection is kept"`
+	MaxQueueBytes       int           `koanf:"max_queue_bytes" usage:"bytes of messages that may wait for one MQTT session"`
 	ConnectTimeout      time.Duration `koanf:"connect_timeout" usage:"time from the first byte to a complete, accepted CONNECT"`
 	WriteTimeout        time.Duration `koanf:"write_timeout" usage:"time for one write to a client that does not read"`
 	ShutdownTimeout     time.Duration `koanf:"shutdown_timeout" usage:"time for an orderly stop"`
 	WebSocketOrigins    []string      `koanf:"websocket_origins" usage:"origins of other sites whose pages may open MQTT over WebSocket, such as https://app.example"`
+
+	ClientSessions          int `koanf:"client_max_sessions" usage:"sessions at once of a client whose roles set no limit; 0 for any number"`
+	ClientConnectsPerMinute int `koanf:"client_max_connects_per_minute" usage:"connections a minute of a client whose roles set no limit; 0 for any number"`
+	ClientMessagesPerSecond int `koanf:"client_max_messages_per_second" usage:"messages a second that a client may publish whose roles set no limit; 0 for any number"`
+	ClientBytesPerSecond    int `koanf:"client_max_bytes_per_second" usage:"bytes a second that a client may publish whose roles set no limit; 0 for any number"`
+	ClientRetained          int `koanf:"client_max_retained" usage:"retained messages of a client whose roles set no limit; 0 for any number"`
+	ClientPayloadBytes      int `koanf:"client_max_payload_bytes" usage:"largest payload that a client may publish whose roles set no limit, in bytes; 0 for max_packet_size"`
 
 	LogLevel  string `koanf:"log_level" usage:"debug, info, warn or error"`
 	LogFormat string `koanf:"log_format" usage:"text or json"`
@@ -63,15 +75,25 @@ func defaultConfig() Config {
 		OnDenied:            "drop",
 		MaxConnections:      200_000,
 		MaxConnectionsPerIP: 20_000,
+		MaxFailuresPerIP:    60,
 		MaxPacketSize:       256 << 10,
 		MaxSubscriptions:    1000,
+		MaxQueueBytes:       8 << 20,
 		MaxSessionExpiry:    7 * 24 * time.Hour,
 		ConnectTimeout:      10 * time.Second,
 		WriteTimeout:        10 * time.Second,
 		ShutdownTimeout:     20 * time.Second,
 		WebSocketOrigins:    []string{},
-		LogLevel:            "info",
-		LogFormat:           "text",
+		Issuers:             []IssuerConfig{},
+
+		ClientSessions:          1000,
+		ClientConnectsPerMinute: 1200,
+		ClientMessagesPerSecond: 5000,
+		ClientBytesPerSecond:    32 << 20,
+		ClientRetained:          100_000,
+
+		LogLevel:  "info",
+		LogFormat: "text",
 	}
 }
 
@@ -151,7 +173,7 @@ func loadConfigFile(k *koanf.Koanf, file string) []error {
 	if err := k.Load(rawbytes.Provider(text), yaml.Parser()); err != nil {
 		return []error{fmt.Errorf("%s is not valid YAML: %w", file, err)}
 	}
-	var faults []error
+	faults := unknownIssuerKeys(k, file)
 	for _, key := range k.Keys() {
 		if !slices.Contains(configKeys(), key) {
 			faults = append(faults, fmt.Errorf("%s: unknown key %q%s", file, key, suggest(key)))
@@ -172,6 +194,10 @@ func loadConfigEnv(k *koanf.Koanf, environ []string) []error {
 		key := strings.ToLower(strings.TrimPrefix(name, envPrefix))
 		if !slices.Contains(configKeys(), key) {
 			faults = append(faults, fmt.Errorf("unknown variable %s%s", name, suggest(key)))
+			continue
+		}
+		if key == keyIssuers {
+			faults = append(faults, fmt.Errorf("%s: issuers can be set in the file alone (--config)", name))
 			continue
 		}
 		values[key] = value

@@ -27,8 +27,9 @@ func (c Config) faults() []error {
 	faults = append(faults, c.tlsFaults()...)
 	faults = append(faults, c.urlFaults()...)
 	faults = append(faults, c.rangeFaults()...)
-	if !slices.Contains([]string{"drop", "disconnect"}, c.OnDenied) {
-		add("on_denied is %q: use drop or disconnect", c.OnDenied)
+	faults = append(faults, c.issuerFaults()...)
+	if !slices.Contains([]string{"drop", "rfc9431"}, c.OnDenied) {
+		add("on_denied is %q: use drop or rfc9431", c.OnDenied)
 	}
 	if _, err := c.logLevel(); err != nil {
 		add("log_level is %q: use debug, info, warn or error", c.LogLevel)
@@ -92,7 +93,10 @@ func (c Config) tlsFaults() []error {
 	if c.TLSCert == "" && c.HTTPTLS {
 		faults = append(faults, fmt.Errorf("http_tls needs tls_cert and tls_key"))
 	}
-	for key, file := range map[string]string{"tls_cert": c.TLSCert, "tls_key": c.TLSKey} {
+	if c.ClientCA != "" && !c.HTTPTLS {
+		faults = append(faults, fmt.Errorf("tls_client_ca needs http_tls: clients show their certificates at the token endpoint"))
+	}
+	for key, file := range map[string]string{"tls_cert": c.TLSCert, "tls_key": c.TLSKey, "tls_client_ca": c.ClientCA} {
 		if file == "" {
 			continue
 		}
@@ -156,8 +160,16 @@ func (c Config) rangeFaults() []error {
 	}{
 		{"max_connections", c.MaxConnections, 1, 10_000_000},
 		{"max_connections_per_ip", c.MaxConnectionsPerIP, 1, 10_000_000},
+		{"max_failures_per_ip", c.MaxFailuresPerIP, 1, 10_000_000},
 		{"max_packet_size", c.MaxPacketSize, 1 << 10, 64 << 20},
 		{"max_subscriptions", c.MaxSubscriptions, 1, 1_000_000},
+		{"max_queue_bytes", c.MaxQueueBytes, 64 << 10, 1 << 30},
+		{"client_max_sessions", c.ClientSessions, 0, 10_000_000},
+		{"client_max_connects_per_minute", c.ClientConnectsPerMinute, 0, 10_000_000},
+		{"client_max_messages_per_second", c.ClientMessagesPerSecond, 0, 10_000_000},
+		{"client_max_bytes_per_second", c.ClientBytesPerSecond, 0, 1 << 40},
+		{"client_max_retained", c.ClientRetained, 0, 10_000_000},
+		{"client_max_payload_bytes", c.ClientPayloadBytes, 0, 64 << 20},
 	} {
 		if r.v < r.lo || r.v > r.hi {
 			faults = append(faults, fmt.Errorf("%s is %d: use %d to %d", r.key, r.v, r.lo, r.hi))

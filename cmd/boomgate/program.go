@@ -28,13 +28,16 @@ type Program struct {
 	log    *slog.Logger
 	events *eventHub
 
-	store    *badgerstore.Store
-	service  *provisioning.Service
-	registry *provisioning.Registry
-	recorder *provisioning.Recorder
-	issuer   *issuer.Issuer
-	broker   *broker.Broker
-	hook     *authhook.Hook
+	store       *badgerstore.Store
+	service     *provisioning.Service
+	registry    *provisioning.Registry
+	revocations *provisioning.Revocations
+	recorder    *provisioning.Recorder
+	issuer      *issuer.Issuer
+	broker      *broker.Broker
+	hook        *authhook.Hook
+	metrics     *metrics
+	refusals    *refusals
 
 	listener    net.Listener
 	server      *http.Server
@@ -58,7 +61,7 @@ func openProgram(ctx context.Context, cfg Config, log *slog.Logger) (p *Program,
 		}
 	}()
 	for _, step := range []func(context.Context) error{
-		p.openStore, p.openRecorder, p.listenHTTP, p.openIssuer, p.openBroker, p.openService, p.openHTTP, p.ensureRoot,
+		p.openStore, p.openObservers, p.listenHTTP, p.openIssuer, p.openBroker, p.openService, p.openHTTP, p.ensureRoot,
 	} {
 		if err := step(ctx); err != nil {
 			return p, err
@@ -143,6 +146,7 @@ func (p *Program) Run(ctx context.Context) error {
 	recording, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var group errgroup.Group
 	group.Go(func() error { return p.recorder.Run(recording) })
+	group.Go(func() error { return p.forgetRevocations(recording) })
 	group.Go(func() error {
 		defer stop()
 		return p.serve(ctx)
@@ -155,6 +159,11 @@ func (p *Program) serve(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return p.broker.Run(ctx) })
 	group.Go(func() error {
+		select { // a change of rights must find the sessions that it concerns
+		case <-p.broker.Ready():
+		case <-ctx.Done():
+			return nil
+		}
 		err := p.serveHTTP()
 		if errors.Is(err, http.ErrServerClosed) {
 			return nil

@@ -5,24 +5,18 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"go.yaml.in/yaml/v3"
 
 	"github.com/boomgate/boomgate/provisioning"
 )
 
 const rolesPath = "/v1/roles"
-
-// maxRoleFileSize bounds what is read as a role, in bytes.
-const maxRoleFileSize = 1 << 20
 
 func rolePath(id string) string { return rolesPath + "/" + url.PathEscape(id) }
 
@@ -37,79 +31,9 @@ a client has no such label. Built-in roles cannot be changed.`,
   boomgate roles show parking-sensor
   boomgate roles create charger --scope 'pub:charging/{labels.site}/{client_id}/#' --scope 'sub:charging/{labels.site}/{client_id}/cmd/+'`,
 	}
-	cmd.AddCommand(newRolesCreateCommand(a), newRolesListCommand(a), newRolesShowCommand(a), newRolesUpdateCommand(a), newRolesDeleteCommand(a))
+	cmd.AddCommand(newRolesCreateCommand(a), newRolesListCommand(a), newRolesShowCommand(a), newRolesUpdateCommand(a), newRolesDeleteCommand(a),
+		newRolesDiffCommand(a))
 	return cmd
-}
-
-// roleFields are the parts of a role that create sets and update changes.
-type roleFields struct {
-	description string
-	scopes      []string
-	audience    string
-	file        string
-}
-
-func (f *roleFields) addFlags(cmd *cobra.Command) {
-	flags := cmd.Flags()
-	flags.StringVar(&f.description, "description", "", "what the role is for")
-	flags.StringArrayVar(&f.scopes, "scope", nil, "`scope` that it grants, such as 'pub:plant/{client_id}/#'; repeatable")
-	flags.StringVar(&f.audience, "audience", provisioning.AudienceMQTT, "`audience` of --scope")
-	flags.StringVar(&f.file, "file", "", "`file` with the role as JSON or YAML, as show -o json prints it; - reads standard input")
-	completeFrom(cmd, "audience", provisioning.AudienceMQTT, provisioning.AudienceFleet)
-	cmd.MarkFlagsMutuallyExclusive("file", "scope")
-	cmd.MarkFlagsMutuallyExclusive("file", "description")
-}
-
-// roleBody is a role as the fleet API takes it.
-type roleBody struct {
-	ID          string               `json:"id,omitempty" yaml:"id"`
-	Description string               `json:"description,omitempty" yaml:"description"`
-	Grants      []provisioning.Grant `json:"grants" yaml:"grants"`
-}
-
-// roleFile is a role as a file holds it; what show prints beside the body is let through and left out.
-type roleFile struct {
-	roleBody `yaml:",inline"`
-
-	BuiltIn   any `yaml:"built_in"`
-	Version   any `yaml:"version"`
-	CreatedAt any `yaml:"created_at"`
-	UpdatedAt any `yaml:"updated_at"`
-}
-
-// create turns the fields into the body that creates a role.
-func (f *roleFields) create(a *app, id string) (roleBody, error) {
-	if f.file == "" {
-		return roleBody{
-			ID: id, Description: f.description,
-			Grants: []provisioning.Grant{{Audience: f.audience, Scopes: f.scopes}},
-		}, nil
-	}
-	body, err := readRole(a, f.file)
-	if id != "" {
-		body.ID = id
-	}
-	return body, err
-}
-
-// readRole reads a role from a file; JSON is YAML, too.
-func readRole(a *app, name string) (roleBody, error) {
-	source := a.stdin
-	if name != "-" {
-		file, err := os.Open(name)
-		if err != nil {
-			return roleBody{}, fmt.Errorf("open the role: %w", err)
-		}
-		defer func() { _ = file.Close() }()
-		source = file
-	}
-	var role roleFile
-	decoder := yaml.NewDecoder(io.LimitReader(source, maxRoleFileSize))
-	decoder.KnownFields(true)
-	if err := decoder.Decode(&role); err != nil {
-		return roleBody{}, withHint(fmt.Errorf("read the role from %s: %w", name, err), "boomgate roles show parking-sensor -o json prints one to begin with")
-	}
-	return role.roleBody, nil
 }
 
 type roleOptions struct {
@@ -164,11 +88,15 @@ func printRoleChange(a *app, done string, answer apiAnswer, format outputFormat)
 	if format.machine() {
 		return format.one(a.stdout, answer.body)
 	}
-	role, err := decode[provisioning.Role](answer)
+	result, err := decode[struct {
+		provisioning.Role
+
+		Receipt receipt `json:"receipt"`
+	}](answer)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(a.stdout, "%s role %s (version %d)\n", done, role.ID, role.Version)
+	_, err = fmt.Fprintf(a.stdout, "%s role %s (version %d)%s\n", done, result.ID, result.Version, result.Receipt)
 	return err
 }
 
@@ -240,6 +168,7 @@ func runRoleShow(ctx context.Context, a *app, id string, opts roleOptions) error
 	record.add("id", role.ID)
 	record.add("description", role.Description)
 	record.add("built in", strconv.FormatBool(role.BuiltIn))
+	record.add("limits", limitTexts(role.Limits))
 	record.add("version", strconv.FormatUint(role.Version, 10))
 	record.add("updated", clock(role.UpdatedAt))
 	if err := record.print(a.stdout); err != nil {
@@ -277,7 +206,8 @@ func newRolesUpdateCommand(a *app) *cobra.Command {
 		Use:   "update ID",
 		Short: "Change a role",
 		Long: `Change what is given and leave the rest. --scope replaces the scopes of its audience; --file replaces
-description and grants. Clients that have the role get the new rights with their next token.`,
+description, grants and limits. Live sessions are judged again at once: what the role no longer grants ends, and its
+new limits hold; what it newly grants comes with the next token. roles diff shows beforehand whom it concerns.`,
 		Example: `  boomgate roles update charger --description 'Charging stations, second generation'
   boomgate roles update charger --scope 'pub:charging/v2/{client_id}/#'`,
 		Args: cobra.ExactArgs(1),
@@ -293,8 +223,8 @@ description and grants. Clients that have the role get the new rights with their
 }
 
 func runRoleUpdate(ctx context.Context, a *app, id string, opts roleOptions, given *pflag.FlagSet) error {
-	if !given.Changed("file") && !given.Changed("scope") && !given.Changed("description") {
-		return usagef("boomgate roles update", "nothing to change: give --description, --scope or --file")
+	if !given.Changed("file") && !given.Changed("scope") && !given.Changed("description") && !given.Changed("limit") {
+		return usagef("boomgate roles update", "nothing to change: give --description, --scope, --limit or --file")
 	}
 	api, err := newAPIClient(ctx, a, opts.conn)
 	if err != nil {
@@ -315,28 +245,6 @@ func runRoleUpdate(ctx context.Context, a *app, id string, opts roleOptions, giv
 		return err
 	}
 	return printRoleChange(a, "Updated", answer, opts.format)
-}
-
-// patch turns the fields that were given into a merge patch (RFC 7396) of the role.
-func (f *roleFields) patch(a *app, given *pflag.FlagSet, role provisioning.Role) (map[string]any, error) {
-	patch := map[string]any{}
-	if f.file != "" {
-		body, err := readRole(a, f.file)
-		if err != nil {
-			return nil, err
-		}
-		if body.ID != "" && body.ID != role.ID {
-			return nil, fmt.Errorf("%s is the role %q, not %q", f.file, body.ID, role.ID)
-		}
-		return map[string]any{"description": body.Description, "grants": body.Grants}, nil
-	}
-	if given.Changed("description") {
-		patch["description"] = f.description
-	}
-	if given.Changed("scope") {
-		patch["grants"] = replaceGrant(role.Grants, provisioning.Grant{Audience: f.audience, Scopes: orNone(f.scopes)})
-	}
-	return patch, nil
 }
 
 func newRolesDeleteCommand(a *app) *cobra.Command {

@@ -50,7 +50,7 @@ settings of the server are BOOMGATE_DATA_DIR, BOOMGATE_HTTP and so on (boomgate 
 	)
 	addGroup(root, groupServer, newDemoCommand(a), newServeCommand(a), newConfigCommand(a))
 	addGroup(root, groupFleet, newClientsCommand(a, devices), newClientsCommand(a, services), newClientsCommand(a, operators),
-		newRolesCommand(a), newSessionsCommand(a))
+		newRolesCommand(a), newSessionsCommand(a), newExplainCommand(a), newRevocationsCommand(a), newKeysCommand(a))
 	addGroup(root, groupClient, newTokenCommand(a), newSubscribeCommand(a), newSimulateCommand(a))
 	root.AddCommand(newVersionCommand(a))
 	return root

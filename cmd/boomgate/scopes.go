@@ -11,8 +11,16 @@ type scopeLanguage struct{}
 
 var _ provisioning.ScopeLanguage = scopeLanguage{}
 
-func (scopeLanguage) CheckTemplate(template string) error { return topicacl.CheckTemplate(template) }
-
-func (scopeLanguage) Expand(template string, value func(name string) (string, bool)) (string, error) {
-	return topicacl.Expand(template, value)
+func (scopeLanguage) ParseTemplate(text string) (provisioning.ScopeTemplate, error) {
+	return topicacl.ParseTemplate(text)
 }
+
+func (scopeLanguage) Covers(granted, requested string) bool {
+	return topicacl.Covers(granted, requested)
+}
+
+// ParseAIF reads scopes in the authorization information format of MQTT (RFC 9431 §2.3).
+func (scopeLanguage) ParseAIF(data []byte) ([]string, error) { return topicacl.ParseAIF(data) }
+
+// FormatAIF writes scopes in that format.
+func (scopeLanguage) FormatAIF(scopes []string) ([]byte, error) { return topicacl.FormatAIF(scopes) }

@@ -35,6 +35,7 @@ func TestCommandsDoWhatTheirScriptsSay(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits":   scriptExits,
 			"json":    scriptJSON,
+			"get":     scriptGet,
 			"publish": scriptPublish,
 			"await":   scriptAwait,
 		},
@@ -142,14 +143,29 @@ func scriptExits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// scriptGet puts a member of the output's JSON into a variable: get KEY 0.id
+func scriptGet(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: get VARIABLE PATH")
+	}
+	ts.Setenv(args[0], fmt.Sprint(memberOf(ts, "stdout", args[1])))
+}
+
 // scriptJSON compares a member of a file's or the output's JSON, by its path: json stdout client.labels.site north
 func scriptJSON(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 3 {
 		ts.Fatalf("usage: json FILE PATH VALUE")
 	}
+	if got := fmt.Sprint(memberOf(ts, args[0], args[1])); (got == args[2]) == neg {
+		ts.Fatalf("%s is %s", args[1], got)
+	}
+}
+
+// memberOf finds a member of a file's or the output's JSON by its path, nil if there is none.
+func memberOf(ts *testscript.TestScript, file, path string) any {
 	var value any
-	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &value))
-	for _, step := range strings.Split(args[1], ".") {
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(file)), &value))
+	for _, step := range strings.Split(path, ".") {
 		switch at := value.(type) {
 		case map[string]any:
 			value = at[step]
@@ -163,9 +179,7 @@ func scriptJSON(ts *testscript.TestScript, neg bool, args []string) {
 			value = nil
 		}
 	}
-	if got := fmt.Sprint(value); (got == args[2]) == neg {
-		ts.Fatalf("%s is %s", args[1], got)
-	}
+	return value
 }
 
 // scriptPublish lets the server itself publish a retained message: publish TOPIC PAYLOAD

@@ -27,6 +27,9 @@ type liveSession struct {
 	ConnectedAt   time.Time `json:"connected_at"`
 	ExpiresAt     time.Time `json:"expires_at"`
 	Subscriptions int       `json:"subscriptions"`
+	TokenID       string    `json:"token_id"`
+	Renewals      uint64    `json:"renewals"`
+	Refused       uint64    `json:"refused"`
 }
 
 type sessionOptions struct {
@@ -75,14 +78,17 @@ func runSessionList(ctx context.Context, a *app, opts sessionOptions) error {
 	if opts.clientID != "" {
 		query.Set("client_id", opts.clientID)
 	}
-	columns := []string{"SESSION", "CLIENT", "REMOTE", "MQTT", "LISTENER", "CONNECTED", "TOKEN EXPIRES", "SUBSCRIPTIONS"}
+	columns := []string{"SESSION", "CLIENT", "REMOTE", "MQTT", "LISTENER", "CONNECTED", "TOKEN EXPIRES", "SUBSCRIPTIONS", "REFUSED"}
 	return printList(a, opts.format, "sessions", columns, sessionRow, func(visit func([]json.RawMessage) error) error {
 		return api.each(ctx, listing{path: sessionsPath, query: query, size: maxPage, limit: opts.limit}, visit)
 	})
 }
 
 func sessionRow(s liveSession) []string {
-	return []string{s.ID, s.ClientID, s.Remote, s.Protocol, s.Listener, clock(s.ConnectedAt), clock(s.ExpiresAt), strconv.Itoa(s.Subscriptions)}
+	return []string{
+		s.ID, s.ClientID, s.Remote, s.Protocol, s.Listener, clock(s.ConnectedAt), clock(s.ExpiresAt), strconv.Itoa(s.Subscriptions),
+		strconv.FormatUint(s.Refused, 10),
+	}
 }
 
 func newSessionsShowCommand(a *app) *cobra.Command {
@@ -127,6 +133,9 @@ func runSessionShow(ctx context.Context, a *app, id string, opts sessionOptions)
 	record.add("connected", clock(session.ConnectedAt))
 	record.add("token expires", clock(session.ExpiresAt))
 	record.add("subscriptions", strconv.Itoa(session.Subscriptions))
+	record.add("token id", session.TokenID)
+	record.add("renewals", strconv.FormatUint(session.Renewals, 10))
+	record.add("refused", strconv.FormatUint(session.Refused, 10))
 	return record.print(a.stdout)
 }
 

@@ -9,21 +9,29 @@ import (
 	"github.com/boomgate/boomgate/provisioning/oauth"
 )
 
-// openRecorder lets what the gate sees move the clocks of clients; openHTTP adds the token endpoint.
-func (p *Program) openRecorder(context.Context) error {
+// openObservers lets what the gate decides be counted, be remembered, and move the clocks of clients; openHTTP adds what the token
+// endpoint decides.
+func (p *Program) openObservers(context.Context) error {
 	var err error
+	p.metrics, p.refusals = newMetrics(p.connectedSessions), newRefusals()
 	p.recorder, err = provisioning.NewRecorder(provisioning.RecorderConfig{Store: p.store, Logger: p.log})
 	if err != nil {
 		return fmt.Errorf("make the recorder of sightings: %w", err)
 	}
 	p.events.subscribe(p.seeEvent)
+	p.events.subscribe(p.metrics.seeDecision)
+	p.events.subscribe(p.refusals.seeDecision)
 	return nil
 }
 
+func (p *Program) connectedSessions() int { return len(p.hook.Sessions()) }
+
 // seeToken is told of every token request.
 func (p *Program) seeToken(e oauth.Event) {
+	p.metrics.seeToken(e)
+	p.refusals.seeToken(e)
 	if e.Issued() {
-		p.recorder.Token(e.ClientID, e.SecretID, e.Time)
+		p.recorder.Token(e.ClientID, e.CredentialID, e.Time)
 	}
 }
 

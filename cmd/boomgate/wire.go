@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -23,7 +22,9 @@ import (
 
 func (p *Program) openIssuer(ctx context.Context) error {
 	var err error
-	p.issuer, err = issuer.Open(ctx, issuer.Config{Issuer: p.publicURL, Store: p.store, Now: time.Now, Rand: rand.Reader, Logger: p.log})
+	p.issuer, err = issuer.Open(ctx, issuer.Config{
+		Issuer: p.publicURL, Store: p.store, Now: time.Now, Rand: rand.Reader, Logger: p.log, FormatAIF: topicacl.FormatAIF,
+	})
 	if err != nil {
 		return fmt.Errorf("open the issuer: %w", err)
 	}
@@ -42,20 +43,34 @@ func (p *Program) openBroker(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("open the broker (--mqtt, --mqtts): %w", err)
 	}
-	verifier, err := p.verifier(provisioning.AudienceMQTT)
+	return p.openGate(ctx)
+}
+
+func (p *Program) openGate(ctx context.Context) error {
+	verifier, err := p.gateVerifier()
 	if err != nil {
-		return err
+		return fmt.Errorf("prepare the issuers: %w", err)
 	}
 	p.registry = provisioning.NewRegistry(p.store, scopeLanguage{}, time.Now)
+	p.revocations, err = provisioning.OpenRevocations(ctx, p.store, time.Now)
+	if err != nil {
+		return fmt.Errorf("read the revocations: %w", err)
+	}
 	p.hook, err = authhook.New(p.broker.Server(), authhook.Config{
-		Verifier:         verifier,
-		Clients:          clientStatus{p.registry},
-		OnDenied:         p.cfg.deniedPolicy(),
-		Leeway:           p.cfg.Leeway,
-		MaxSubscriptions: p.cfg.MaxSubscriptions,
-		Observer:         p.events.publish,
-		Logger:           p.log,
-		Now:              time.Now,
+		Verifier:    verifier,
+		Clients:     clientStatus{p.registry},
+		Revocations: gateRevocations{p.revocations, p.publicURL},
+		Issuers:     p.cfg.foreignIssuers(p.publicURL),
+		OnDenied:    p.cfg.deniedPolicy(),
+		Leeway:      p.cfg.Leeway,
+		Limits:      p.cfg.clientLimits(),
+		Retained:    p.broker,
+
+		FailuresPerMinute: p.cfg.MaxFailuresPerIP,
+		SerialTakeover:    true,
+		Observer:          p.events.publish,
+		Logger:            p.log,
+		Now:               time.Now,
 	})
 	if err != nil {
 		return fmt.Errorf("make the gate: %w", err)
@@ -67,7 +82,7 @@ func (p *Program) openBroker(ctx context.Context) error {
 func (p *Program) verifier(audience string) (*accesstoken.Verifier, error) {
 	v, err := accesstoken.New(accesstoken.Config{
 		Issuer: p.publicURL, Audience: audience, Keys: p.issuer,
-		Algorithms: []string{"EdDSA"}, Leeway: p.cfg.Leeway, Now: time.Now,
+		Algorithms: []string{"EdDSA"}, RequireTokenID: true, Leeway: p.cfg.Leeway, Now: time.Now,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make the verifier for %s: %w", audience, err)
@@ -78,7 +93,8 @@ func (p *Program) verifier(audience string) (*accesstoken.Verifier, error) {
 func (p *Program) openService(ctx context.Context) error {
 	var err error
 	p.service, err = provisioning.NewService(ctx, provisioning.Config{
-		Store: p.store, Scopes: scopeLanguage{}, Sessions: sessionCloser{p.hook},
+		Store: p.store, Scopes: scopeLanguage{}, Revocations: p.revocations,
+		Sessions: liveRights{p.hook, p.metrics}, Judge: liveRights{p.hook, p.metrics}, Retained: p.broker,
 		Now: time.Now, Rand: rand.Reader, Logger: p.log,
 	})
 	if err != nil {
@@ -88,9 +104,14 @@ func (p *Program) openService(ctx context.Context) error {
 }
 
 func (p *Program) openHTTP(context.Context) error {
+	authorities, err := readAuthorities(p.cfg.ClientCA)
+	if err != nil {
+		return err
+	}
 	tokens, err := oauth.New(oauth.Config{
-		Issuer: p.publicURL, Registry: p.registry, Minter: p.issuer, JWKS: p.issuer.JWKS, Covers: topicacl.Covers,
+		Issuer: p.publicURL, Registry: p.registry, Minter: p.issuer, JWKS: p.issuer.JWKS, Covers: topicacl.Covers, AIF: scopeLanguage{},
 		Now: time.Now, Rand: rand.Reader, Logger: p.log, DefaultTTL: p.cfg.TokenTTL,
+		MutualTLS: p.cfg.HTTPTLS, ClientCAs: authorities,
 		Observe: p.seeToken,
 	})
 	if err != nil {
@@ -102,8 +123,10 @@ func (p *Program) openHTTP(context.Context) error {
 	}
 	fleet, err := fleetapi.New(fleetapi.Config{
 		Service:       p.service,
-		Tokens:        fleetTokens{verifier, p.registry},
+		Tokens:        fleetTokens{verifier, p.registry, p.revocations},
 		Sessions:      liveSessions{p.hook},
+		SigningKeys:   signingKeys{p.issuer},
+		Explainer:     explainer{p.hook, p.refusals},
 		TokenEndpoint: p.tokenEndpoint(), MQTTURL: p.BrokerURL(),
 		Logger: p.log,
 	})
@@ -114,6 +137,7 @@ func (p *Program) openHTTP(context.Context) error {
 	tokens.Register(mux)
 	fleet.Register(mux)
 	mux.Handle("GET /mqtt", p.broker.WebSocket())
+	mux.Handle("GET /metrics", p.metrics.handler())
 	p.registerHealth(mux)
 	p.server = newHTTPServer(mux, p.log)
 	return nil
@@ -123,8 +147,8 @@ func (p *Program) openHTTP(context.Context) error {
 func (p *Program) tokenEndpoint() string { return p.publicURL + "/oauth/token" }
 
 func (c Config) deniedPolicy() authhook.Policy {
-	if c.OnDenied == "disconnect" {
-		return authhook.Disconnect
+	if c.OnDenied == "rfc9431" {
+		return authhook.RFC9431
 	}
 	return authhook.Drop
 }
@@ -133,31 +157,8 @@ func (c Config) brokerLimits() broker.Limits {
 	return broker.Limits{
 		MaxConnections: c.MaxConnections, MaxConnectionsPerIP: c.MaxConnectionsPerIP,
 		MaxPacketSize:    uint32(c.MaxPacketSize),
+		MaxQueueBytes:    int64(c.MaxQueueBytes),
 		MaxSessionExpiry: c.MaxSessionExpiry,
 		ConnectTimeout:   c.ConnectTimeout, WriteTimeout: c.WriteTimeout, ShutdownTimeout: c.ShutdownTimeout,
 	}
-}
-
-// clientStatus tells the gate what the registry says of a client now.
-type clientStatus struct{ registry *provisioning.Registry }
-
-func (s clientStatus) ClientStatus(ctx context.Context, clientID string) (authhook.Status, error) {
-	c, err := s.registry.Client(ctx, clientID)
-	if errors.Is(err, provisioning.ErrNotFound) {
-		return authhook.Status{}, nil // deleted: not active
-	} else if err != nil {
-		return authhook.Status{}, fmt.Errorf("read client %s: %w", clientID, err)
-	}
-	scopes, err := s.registry.Scopes(ctx, c, provisioning.AudienceMQTT)
-	if err != nil {
-		return authhook.Status{}, fmt.Errorf("read the grants of client %s: %w", clientID, err)
-	}
-	return authhook.Status{Active: c.Status == provisioning.StatusActive, MQTTClientIDs: c.MQTTClientIDs, Scopes: scopes}, nil
-}
-
-// sessionCloser lets the registry end the sessions of a client that lost its rights.
-type sessionCloser struct{ hook *authhook.Hook }
-
-func (s sessionCloser) CloseSessions(_ context.Context, clientID, cause string) provisioning.Receipt {
-	return provisioning.Receipt(s.hook.CloseClient(clientID, cause))
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 
@@ -9,21 +10,28 @@ import (
 	"github.com/boomgate/boomgate/authhook/accesstoken"
 	"github.com/boomgate/boomgate/provisioning"
 	"github.com/boomgate/boomgate/provisioning/fleetapi"
+	"github.com/boomgate/boomgate/provisioning/issuer"
 )
 
-// fleetTokens tells the fleet API who calls: a token that verifies, of a client that is active now.
+// fleetTokens tells the fleet API who calls: a token that verifies, is not revoked and, if it is bound to a certificate, comes with
+// it (RFC 8705 §3), of a client that is active now.
 type fleetTokens struct {
-	verifier *accesstoken.Verifier
-	registry *provisioning.Registry
+	verifier    *accesstoken.Verifier
+	registry    *provisioning.Registry
+	revocations *provisioning.Revocations
 }
 
-func (t fleetTokens) Authenticate(ctx context.Context, bearer string) (fleetapi.Caller, error) {
+func (t fleetTokens) Authenticate(ctx context.Context, bearer string, peer *x509.Certificate) (fleetapi.Caller, error) {
 	token, err := t.verifier.Verify(ctx, bearer)
 	switch {
 	case errors.Is(err, accesstoken.ErrKeysUnavailable):
 		return fleetapi.Caller{}, fmt.Errorf("verify a token: %w", err)
 	case err != nil:
 		return fleetapi.Caller{}, fmt.Errorf("%w: %s", provisioning.ErrUnauthenticated, accesstoken.Rule(err))
+	case token.Thumbprint != "" && (peer == nil || token.Thumbprint != provisioning.Thumbprint(peer)):
+		return fleetapi.Caller{}, fmt.Errorf("%w: the token is bound to another certificate", provisioning.ErrUnauthenticated)
+	case t.revocations.Revoked(tokenFacts(token)):
+		return fleetapi.Caller{}, fmt.Errorf("%w: the token is revoked", provisioning.ErrUnauthenticated)
 	}
 	client, err := t.registry.Client(ctx, token.ClientID)
 	switch {
@@ -49,6 +57,7 @@ func (l liveSessions) Sessions(_ context.Context, q fleetapi.SessionQuery) ([]fl
 		found = append(found, fleetapi.Session{
 			ID: s.MQTTClientID, ClientID: s.ClientID, Remote: s.Remote, Protocol: protocolName(s.ProtocolVersion),
 			Listener: s.Listener, ConnectedAt: s.ConnectedAt, ExpiresAt: s.ExpiresAt, Subscriptions: s.Subscriptions,
+			TokenID: s.TokenID, Renewals: s.Renewals, Refused: int(s.Refused),
 		})
 	}
 	return found, nil
@@ -59,7 +68,7 @@ func (l liveSessions) CloseSession(_ context.Context, id string) (provisioning.R
 	if !found {
 		return provisioning.Receipt{}, provisioning.ErrNotFound
 	}
-	return provisioning.Receipt(receipt), nil
+	return registryReceipt(receipt), nil
 }
 
 func protocolName(level byte) string {
@@ -71,4 +80,24 @@ func protocolName(level byte) string {
 	default:
 		return "5"
 	}
+}
+
+// signingKeys lets the fleet API see and revoke the issuer's keys.
+type signingKeys struct{ issuer *issuer.Issuer }
+
+func (k signingKeys) Keys() []fleetapi.SigningKey {
+	infos := k.issuer.Keys()
+	keys := make([]fleetapi.SigningKey, len(infos))
+	for i, info := range infos {
+		keys[i] = fleetapi.SigningKey{ID: info.ID, Alg: info.Alg, CreatedAt: info.CreatedAt, Current: info.Current}
+	}
+	return keys
+}
+
+func (k signingKeys) Revoke(ctx context.Context, id string) error {
+	err := k.issuer.Revoke(ctx, id)
+	if errors.Is(err, issuer.ErrUnknownKey) {
+		return provisioning.ErrNotFound
+	}
+	return err
 }

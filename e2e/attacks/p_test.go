@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -360,11 +359,7 @@ func TestP1_WhatWaitsForAReaderThatNeverReadsIsBounded(t *testing.T) {
 func neverRead(tb testing.TB, s *harness.Server, version byte, h harness.Hello, qos byte) *harness.Wire {
 	tb.Helper()
 	w := harness.Dial(tb, s.MQTT, version)
-	tcp, ok := w.Conn.(*net.TCPConn)
-	if !ok {
-		tb.Fatal("no TCP connection")
-	}
-	harness.Must(tb, tcp.SetReadBuffer(4096))
+	readLittle(tb, w)
 	if ack := w.Connect(h); ack.Code() != 0 {
 		tb.Fatalf("CONNACK 0x%02x", ack.Code())
 	}

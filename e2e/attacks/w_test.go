@@ -1,7 +1,6 @@
 package attacks_test
 
 import (
-	"net/http"
 	"strings"
 	"testing"
 
@@ -82,29 +81,32 @@ func TestW2_NoWillAfterAFailedAuthentication(t *testing.T) {
 
 func TestW2_NoWillAfterARevocation(t *testing.T) {
 	t.Parallel()
-	s := harness.StartServer(t)
+	s, f := harness.StartForging(t)
 	reader := s.Token(s.Service("reader", "sub:#", "pub:marker"))
-	for what, revoke := range map[string]func(*harness.Server, string){
-		"disabled": func(s *harness.Server, id string) { s.Disable(id) },
-		"deleted":  func(s *harness.Server, id string) { s.Change(http.MethodDelete, "/v1/services/"+id, nil) },
-	} {
+	ways := revocations(f)
+	delete(ways, keyRevoked) // it would end the reader as well
+	for what, way := range ways {
 		t.Run(what, func(t *testing.T) {
 			harness.EachVersion(t, func(t *testing.T, version byte) {
 				s := s.In(t)
-				id := harness.Name("meter", what, version)
-				token := s.Token(s.Service(id, "pub:own/#"))
+				who := newSubject(s, idOf(harness.Name("meter", version), what))
+				state := who.ClientID + "/state"
 				watch := harness.Enter(t, s, version, harness.Hello{ID: "reader", Password: reader})
-				watch.MustSubscribe(1, "#")
-				will := &harness.Message{Topic: "own/state", Payload: "lost", QoS: 1, Retain: true}
-				live := harness.Enter(t, s, version, harness.Hello{ID: id, Password: token, Will: will})
-				revoke(s, id)
-				live.ExpectDisconnect(0x98)
+				watch.MustSubscribe(1, state, "marker")
+				will := &harness.Message{Topic: state, Payload: "lost", QoS: 1, Retain: true}
+				live := harness.Enter(t, s, version, harness.Hello{ID: who.ClientID, Password: who.token, Will: will})
+				if got := way.revoke(s, who); got.Wills != 1 {
+					t.Errorf("the receipt says %+v, want 1 will", got)
+				}
+				if way.rule == "" {
+					live.Drop()
+					s.Log.Wait(t, "msg=refused", "event=will", "client_id="+who.ClientID+" ")
+				} else {
+					live.ExpectDisconnect(0x98)
+				}
 				watch.Publish(harness.Message{Topic: "marker", QoS: 1})
 				watch.ExpectTopics("marker")
-				fresh := harness.Enter(t, s, version, harness.Hello{ID: "reader:fresh", Password: reader})
-				fresh.MustSubscribe(1, "#")
-				fresh.Publish(harness.Message{Topic: "marker", QoS: 1})
-				fresh.ExpectTopics("marker") // nothing was retained
+				expectRetained(t, s, version, reader, state)
 			})
 		})
 	}
@@ -129,34 +131,60 @@ func TestW2_AWillAfterATakeoverIsTheEarlierConnectionsOwn(t *testing.T) {
 	})
 }
 
-func TestW2_AWillThatWaitsIsWithdrawn(t *testing.T) {
+func TestW2_AWillIsJudgedByTheTokenThatTheSessionHasAtItsEnd(t *testing.T) {
 	t.Parallel()
 	s := harness.StartServer(t)
-	reader := s.Token(s.Service("reader", "sub:#"))
-	watch := harness.Enter(t, s, 5, harness.Hello{ID: "reader", Password: reader})
+	meter := s.Service("meter", "pub:own/#", "pub:new/#")
+	full, other := s.Token(meter), s.Token(meter, "scope", "pub:new/#")
+	watch := harness.Enter(t, s, 5, harness.Hello{ID: "reader", Password: s.Token(s.Service("reader", "sub:#", "pub:marker"))})
 	watch.MustSubscribe(1, "#")
-	withdraw := map[string]func(id, token string){
-		"disabled": func(id, _ string) { s.Disable(id) },
-		"deleted":  func(id, _ string) { s.Change(http.MethodDelete, "/v1/services/"+id, nil) },
-		"returned": func(id, token string) {
-			harness.Resume(t, s, 5, harness.Hello{ID: id, Password: token, Keep: true}, true)
+	will := &harness.Message{Topic: "own/state", Payload: "lost", QoS: 1}
+	for how, change := range map[string]func(w *harness.Wire){
+		"renewed": func(w *harness.Wire) {
+			w.MustRenew(oauth2JWT, other)
+			w.Drop()
 		},
-		"control": func(string, string) {},
-	}
-	for id, change := range withdraw {
-		token := s.Token(s.Service(id, "pub:{client_id}/#"))
-		will := &harness.Message{Topic: id + "/state", Payload: "lost", QoS: 1, Retain: true}
-		delay := uint32(1)
-		if id == "control" {
-			delay = 3 // is published after all others would have been
+		"taken over": func(w *harness.Wire) {
+			next := harness.Enter(t, s, 5, harness.Hello{ID: "meter", Password: other})
+			w.ExpectDisconnect(0x8e)
+			next.Leave()
+		},
+		"renewed in vain": func(w *harness.Wire) {
+			if p := w.Renew(oauth2JWT, other[:len(other)-2]); p.Code() != 0x87 {
+				t.Errorf("DISCONNECT 0x%02x, want 0x87", p.Code())
+			}
+		},
+	} {
+		w := harness.Enter(t, s, 5, harness.Hello{ID: "meter", Method: oauth2JWT, Data: full, Will: will})
+		change(w)
+		s.Log.Wait(t, "event=will", "client_id=meter ", "remote="+w.Remote()+" ")
+		watch.Publish(harness.Message{Topic: "marker", QoS: 1})
+		if how == "renewed in vain" {
+			watch.ExpectTopics("marker", "own/state") // it is gone like any other, with the rights that it had
+		} else {
+			watch.ExpectTopics("marker")
 		}
-		w := harness.Enter(t, s, 5, harness.Hello{ID: id, Password: token, Keep: true, Will: will, WillDelay: delay})
-		w.Drop()
+	}
+}
+
+func TestW2_AWillThatWaitsIsWithdrawnByAReturn(t *testing.T) {
+	t.Parallel()
+	s := harness.StartServer(t)
+	watch := harness.Enter(t, s, 5, harness.Hello{ID: "reader", Password: s.Token(s.Service("reader", "sub:#"))})
+	watch.MustSubscribe(1, "#")
+	for _, id := range []string{"returned", "control"} {
+		token := s.Token(s.Service(id, "pub:{client_id}/#"))
+		h := harness.Hello{ID: id, Password: token, Keep: true, WillDelay: 1}
+		h.Will = &harness.Message{Topic: id + "/state", Payload: "lost", QoS: 1}
+		if id == "control" {
+			h.WillDelay = 3 // is published after the other would have been
+		}
+		harness.Enter(t, s, 5, h).Drop()
 		s.Log.Wait(t, "event=will", "client_id="+id+" ")
-		change(id, token)
+		if id == "returned" {
+			h.Will = nil
+			harness.Resume(t, s, 5, h, true)
+		}
 	}
 	watch.ExpectTopics("control/state")
-	fresh := harness.Enter(t, s, 5, harness.Hello{ID: "reader:fresh", Password: reader})
-	fresh.MustSubscribe(1, "#")
-	fresh.ExpectTopics("control/state") // nor was it retained
 }

@@ -292,6 +292,9 @@ func (to Target) dialWebSocket(tb testing.TB) net.Conn {
 	if to.Origin != "" {
 		opts.HTTPHeader.Set("Origin", to.Origin)
 	}
+	if to.tls != nil {
+		opts.HTTPClient = newHTTPS(tb, to.tls)
+	}
 	ws, _, err := websocket.Dial(ctx, to.URL, opts)
 	Must(tb, err)
 	tb.Cleanup(func() { _ = ws.CloseNow() })

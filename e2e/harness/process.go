@@ -52,3 +52,11 @@ func (s *Server) ExpectBounded(tb testing.TB, before Memory, resident, virtual i
 		tb.Errorf("the server has %d MiB more of address space than before, want %d at most", grown, virtual)
 	}
 }
+
+// Arguments are those of the server's process, as everybody on the machine can read them on Linux.
+func (s *Server) Arguments() string {
+	s.tb.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", s.cmd.Process.Pid))
+	Must(s.tb, err)
+	return string(text)
+}

@@ -66,7 +66,7 @@ func (s *Server) FleetAs(bearer, method, path string, body any) (status int, ans
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := s.web().Do(req)
 	Must(s.tb, err)
 	defer resp.Body.Close()
 	answer, err = io.ReadAll(resp.Body)
@@ -79,6 +79,10 @@ type Receipt struct {
 	Sessions      int `json:"sessions_closed"`
 	Subscriptions int `json:"subscriptions_dropped"`
 	Queued        int `json:"queued_dropped"`
+	Rejudged      int `json:"sessions_rejudged"`
+	Wills         int `json:"wills_cancelled"`
+	Retained      int `json:"retained_removed"`
+	Secrets       int `json:"secrets_removed"`
 }
 
 // Disable disables a service and returns the receipt.
@@ -99,10 +103,11 @@ func ReadReceipt(tb testing.TB, answer []byte) Receipt {
 
 // LiveSession is a session as the fleet API lists it.
 type LiveSession struct {
-	ID       string `json:"id"`
-	ClientID string `json:"client_id"`
-	Protocol string `json:"protocol"`
-	Listener string `json:"listener"`
+	ID            string `json:"id"`
+	ClientID      string `json:"client_id"`
+	Protocol      string `json:"protocol"`
+	Listener      string `json:"listener"`
+	Subscriptions int    `json:"subscriptions"`
 }
 
 // Sessions lists the live sessions of a client.

@@ -86,6 +86,7 @@ type Server struct {
 	cmd     *exec.Cmd
 	Log     *LogBuffer
 	exited  chan struct{}
+	https   *http.Client // nil without HTTPS
 }
 
 // StartServer starts the program on free ports with an own data folder; it is stopped with the test.
@@ -143,7 +144,10 @@ func FreeAddr(tb testing.TB) string {
 
 func (s *Server) start(httpAddr, mqttAddr string) {
 	s.tb.Helper()
-	args := append([]string{"serve", "--data-dir", s.DataDir, "--http", httpAddr, "--mqtt", mqttAddr}, s.flags...)
+	args := append([]string{
+		"serve", "--data-dir", s.DataDir, "--http", httpAddr, "--mqtt", mqttAddr,
+		"--max-failures-per-ip", "100000", // all clients of a test have one address
+	}, s.flags...)
 	s.cmd = exec.Command(Binary(), args...)
 	s.cmd.Env = CleanEnv()
 	s.cmd.Stderr = s.Log
@@ -213,6 +217,12 @@ func (s *Server) Restart() {
 	u, err := url.Parse(s.HTTP)
 	Must(s.tb, err)
 	s.start(u.Host, s.MQTT)
+	Eventually(s.tb, "the sessions of before are there", func() bool {
+		resp, err := s.web().Get(s.HTTP + "/readyz")
+		Must(s.tb, err)
+		Must(s.tb, resp.Body.Close())
+		return resp.StatusCode == http.StatusOK
+	})
 }
 
 // run executes a command of the program against this server.
@@ -297,7 +307,7 @@ func (s *Server) Token(c Credential, extra ...string) string {
 // Post sends a body to a path of the server.
 func (s *Server) Post(path, contentType, body string) (status int, answer string) {
 	s.tb.Helper()
-	resp, err := http.Post(s.HTTP+path, contentType, strings.NewReader(body))
+	resp, err := s.web().Post(s.HTTP+path, contentType, strings.NewReader(body))
 	Must(s.tb, err)
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)

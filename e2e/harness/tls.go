@@ -80,8 +80,13 @@ type TLSServer struct {
 func StartTLS(tb testing.TB) TLSServer {
 	tb.Helper()
 	cert := NewCertificate(tb)
-	s := StartServer(tb, "--mqtts", FreeAddr(tb), "--tls-cert", cert.CertFile, "--tls-key", cert.KeyFile)
+	s := StartServer(tb, cert.flags(tb)...)
 	return TLSServer{s, cert, s.Token(s.Service("meter", "pub:meter/#", "sub:meter/#"))}
+}
+
+func (c *Certificate) flags(tb testing.TB) []string {
+	tb.Helper()
+	return []string{"--mqtts", FreeAddr(tb), "--tls-cert", c.CertFile, "--tls-key", c.KeyFile}
 }
 
 // Target is the server's MQTT address over TLS.

@@ -25,7 +25,7 @@ const (
 	typePingreq     = 12
 	typePingresp    = 13
 	TypeDisconnect  = 14
-	typeAuth        = 15
+	TypeAuth        = 15
 )
 
 // Properties (MQTT 5.0 §2.2.2.2).
@@ -271,7 +271,7 @@ func (p *Packet) decode(d *decoder, version byte) {
 		p.id = d.uint16()
 		p.Props = d.properties(version)
 		p.codes = d.rest
-	case TypeDisconnect, typeAuth:
+	case TypeDisconnect, TypeAuth:
 		if len(d.rest) > 0 {
 			p.codes = []byte{d.byte()}
 			p.Props = d.properties(version)

@@ -312,6 +312,9 @@ var (
 	BadClientID   = Refusal{2, 0x85, "client identifier not valid"}
 	BadMethod     = Refusal{0, 0x8c, "bad authentication method"}
 	ProtocolError = Refusal{0, 0x82, "protocol violation"}
+	Unavailable   = Refusal{3, 0x88, "server unavailable"}
+	TooMany       = Refusal{3, 0x9f, "connection rate exceeded"}
+	OverQuota     = Refusal{3, 0x97, "quota exceeded"}
 )
 
 // In is the code in a protocol version.
@@ -326,7 +329,7 @@ func (r Refusal) In(version byte) byte {
 // finds the rule in the server's log.
 func ExpectRefused(tb testing.TB, s *Server, version byte, h Hello, want Refusal, rule string) {
 	tb.Helper()
-	w := Dial(tb, s.MQTT, version)
+	w := DialAsStranger(tb, s.MQTT, version)
 	ack := w.Connect(h)
 	if ack.Code() != want.In(version) {
 		tb.Errorf("CONNACK 0x%02x, want 0x%02x (%s)", ack.Code(), want.In(version), rule)
@@ -343,5 +346,7 @@ func ExpectRefused(tb testing.TB, s *Server, version byte, h Hello, want Refusal
 	if p := w.ExpectClosed(); p.Kind != 0 {
 		tb.Errorf("a packet of type %d follows the refusal", p.Kind)
 	}
-	s.Log.Wait(tb, "msg=refused", "event=connect", "rule="+rule+" ", "remote="+w.Remote()+" ")
+	if line := s.Log.Wait(tb, "msg=refused", "event=connect", "remote="+w.Remote()+" "); !strings.Contains(line, "rule="+rule+" ") {
+		tb.Errorf("the rule is another than %s: %s", rule, line)
+	}
 }

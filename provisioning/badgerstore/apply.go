@@ -95,12 +95,31 @@ func (s *Store) commit(group []*pendingWrite) (rest []*pendingWrite) {
 			return group[i+1:]
 		}
 	}
-	err := txn.Commit()
-	if err != nil {
-		err = fmt.Errorf("writing the database: %w", err)
-	}
-	finish(written, err)
+	finish(written, s.commitRecords(txn, written))
 	return rest
+}
+
+// commitRecords commits what a group has written. From before until after that,
+// the records of the group are in no cache: between the two, some readers may see
+// the new ones already, and memory must not show the old ones to those who follow.
+func (s *Store) commitRecords(txn *badger.Txn, group []*pendingWrite) error {
+	var clients, roles []string
+	for _, w := range group {
+		for _, client := range w.set.clients {
+			clients = append(clients, client.id)
+		}
+		for _, role := range w.set.roles {
+			roles = append(roles, role.id)
+		}
+	}
+	s.clients.hold(clients)
+	defer s.clients.release(clients)
+	s.roles.hold(roles)
+	defer s.roles.release(roles)
+	if err := txn.Commit(); err != nil {
+		return fmt.Errorf("writing the database: %w", err)
+	}
+	return nil
 }
 
 func finish(group []*pendingWrite, err error) (none []*pendingWrite) {

@@ -32,27 +32,8 @@ type checker struct {
 // applied before.
 func check(txn *badger.Txn, set *encodedSet) ([]op, error) {
 	c := &checker{txn: txn, named: set.named, clients: map[string]*provisioning.Client{}, roles: map[string]bool{}, holders: map[string]int{}}
-	for _, w := range set.keys {
-		if err := c.key(w); err != nil {
-			return nil, err
-		}
-	}
-	for _, w := range set.roles {
-		if err := c.role(w); err != nil {
-			return nil, fmt.Errorf("role %q: %w", w.id, err)
-		}
-	}
-	for _, w := range set.clients {
-		if err := c.client(w); err != nil {
-			return nil, fmt.Errorf("client %q: %w", w.id, err)
-		}
-	}
-	for _, w := range set.roles {
-		if w.data == nil {
-			if err := c.roleUnused(w.id); err != nil {
-				return nil, err
-			}
-		}
+	if err := c.all(set); err != nil {
+		return nil, err
 	}
 	if c.applied > 0 && c.applied < c.records {
 		return nil, fmt.Errorf("%w: a part of the change set is there already", provisioning.ErrConflict)
@@ -64,6 +45,38 @@ func check(txn *badger.Txn, set *encodedSet) ([]op, error) {
 		return nil, err
 	}
 	return c.ops, nil
+}
+
+// all adds the operations of the records of a set.
+func (c *checker) all(set *encodedSet) error {
+	for _, w := range set.keys {
+		if err := c.key(w); err != nil {
+			return err
+		}
+	}
+	for _, w := range set.roles {
+		if err := c.role(w); err != nil {
+			return fmt.Errorf("role %q: %w", w.id, err)
+		}
+	}
+	for _, w := range set.clients {
+		if err := c.client(w); err != nil {
+			return fmt.Errorf("client %q: %w", w.id, err)
+		}
+	}
+	for _, w := range set.roles {
+		if w.data == nil {
+			if err := c.roleUnused(w.id); err != nil {
+				return err
+			}
+		}
+	}
+	for _, w := range set.revoked {
+		if err := c.revocation(w); err != nil {
+			return fmt.Errorf("revocation: %w", err)
+		}
+	}
+	return nil
 }
 
 func (c *checker) set(key, value []byte) { c.ops = append(c.ops, op{key: key, value: value}) }
@@ -199,6 +212,21 @@ func (c *checker) rolesExist(roles []string) error {
 		if !exists {
 			return fmt.Errorf("%w: there is no role %q", provisioning.ErrConflict, id)
 		}
+	}
+	return nil
+}
+
+// revocation adds the operation of a revocation, which has no part in the versions.
+func (c *checker) revocation(w revocationWrite) error {
+	stored, found, err := load(c.txn, w.key)
+	same := found && bytes.Equal(stored, w.data)
+	switch {
+	case err != nil:
+		return err
+	case w.delete && same:
+		c.delete(w.key)
+	case !w.delete && !same:
+		c.set(w.key, w.data)
 	}
 	return nil
 }

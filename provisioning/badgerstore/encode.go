@@ -18,6 +18,7 @@ type encodedSet struct {
 	clients []clientWrite
 	roles   []roleWrite
 	keys    []keyWrite
+	revoked []revocationWrite
 	seen    []provisioning.Sighting // in order of the clients' IDs
 }
 
@@ -40,6 +41,13 @@ type roleWrite struct {
 type keyWrite struct {
 	key  []byte
 	data []byte
+}
+
+// revocationWrite writes a revocation, or deletes it if it is still as in data.
+type revocationWrite struct {
+	key    []byte
+	data   []byte
+	delete bool
 }
 
 var errSet = errors.New("malformed change set")
@@ -75,6 +83,13 @@ func encodeSet(set provisioning.ChangeSet) (*encodedSet, error) {
 			return nil, err
 		}
 		out.keys = append(out.keys, w)
+	}
+	for _, change := range set.Revocations {
+		w, err := encodeRevocationChange(change)
+		if err := errors.Join(err, once(w.key)); err != nil {
+			return nil, err
+		}
+		out.revoked = append(out.revoked, w)
 	}
 	for _, s := range set.Seen {
 		if s.ClientID == "" {
@@ -150,5 +165,14 @@ func encodeKeyChange(change provisioning.KeyChange) (w keyWrite, err error) {
 	if !change.Delete {
 		w.data, err = encodeKey(k)
 	}
+	return w, err
+}
+
+func encodeRevocationChange(change provisioning.RevocationChange) (w revocationWrite, err error) {
+	if change.Revocation.ID == "" {
+		return w, fmt.Errorf("%w: a revocation has an ID", errSet)
+	}
+	w = revocationWrite{key: recordKey(tagRevoked, change.Revocation.ID), delete: change.Delete}
+	w.data, err = encodeRevocation(change.Revocation)
 	return w, err
 }

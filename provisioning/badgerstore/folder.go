@@ -14,6 +14,8 @@ import (
 type folder struct {
 	dir    string
 	format *os.File
+	// version is the format of the store, 0 for one that is being made.
+	version int
 	// empty is true for a folder in which no store has been made yet.
 	empty bool
 }
@@ -66,12 +68,23 @@ func (f *folder) admit(files []string) error {
 	case version == 0 && !f.empty:
 		return damaged(f.dir, formatFile+" is empty")
 	case version == 0:
-		if err := writeFormat(f.format); err != nil {
-			return folderError(f.dir, "cannot be written", err)
-		}
+		return f.raise()
+	}
+	f.version = version
+	return inspect(f.dir, files)
+}
+
+// raise makes the store one of this program's format. The database of an older
+// one has been opened before, so that whatever refuses it changes nothing.
+func (f *folder) raise() error {
+	if f.version == Format {
 		return nil
 	}
-	return inspect(f.dir, files)
+	if err := writeFormat(f.format); err != nil {
+		return folderError(f.dir, "cannot be written", err)
+	}
+	f.version = Format
+	return nil
 }
 
 func (f *folder) close() error { return f.format.Close() }

@@ -15,9 +15,10 @@ const (
 	// anything else is touched, and held locked while the store is open.
 	formatFile = "FORMAT"
 	formatText = "boomgate registry format "
-	// Format is the version of the store's format that this program writes and
-	// the only one that it reads.
-	Format = 1
+	// Format is the version of the store's format that this program writes. It
+	// reads older ones too, and raises them: a program that knows only format 1
+	// would lose certificates and limits, and ask no revocations.
+	Format = 2
 )
 
 // readFormat returns the format of a store, 0 for a file that is still empty.
@@ -41,7 +42,8 @@ func readFormat(f io.Reader) (int, error) {
 	return version, nil
 }
 
-// writeFormat makes an empty file say what the folder holds, durably.
+// writeFormat makes the file say what the folder holds, durably. The texts of all
+// formats so far have one length and differ in one byte, so none is ever seen in part.
 func writeFormat(f *os.File) error {
 	if _, err := f.WriteAt([]byte(formatText+strconv.Itoa(Format)+"\n"), 0); err != nil {
 		return err

@@ -13,6 +13,7 @@ const (
 	tagRole      = 'r' // tagRole, ID -> role record
 	tagKey       = 'k' // tagKey, use, ID -> key record
 	tagSeen      = 's' // tagSeen, ID -> when a client was seen
+	tagRevoked   = 'v' // tagRevoked, ID -> revocation record
 	tagIndex     = 'i' // tagIndex, field, values, ID -> nothing
 )
 

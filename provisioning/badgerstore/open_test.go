@@ -161,7 +161,7 @@ func TestANewerFormatIsRefused(t *testing.T) {
 	}
 	newer := strings.Replace(string(known), fmt.Sprint(badgerstore.Format), fmt.Sprint(badgerstore.Format+1), 1)
 	write(t, format, newer)
-	refused(t, badgerstore.Config{Dir: dir}, badgerstore.ErrNewerFormat, dir, "has format 2", "reads 1", "use the newer program")
+	refused(t, badgerstore.Config{Dir: dir}, badgerstore.ErrNewerFormat, dir, "has format 3", "reads 2", "use the newer program")
 	write(t, format, string(known))
 	holds(t, open(t, dir), 50)
 }

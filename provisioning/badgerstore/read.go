@@ -11,30 +11,59 @@ import (
 	"github.com/boomgate/boomgate/provisioning"
 )
 
-// Client reads a client; see [provisioning.ClientReader].
-func (s *Store) Client(ctx context.Context, id string) (c *provisioning.Client, err error) {
-	err = s.view(ctx, func(txn *badger.Txn) error {
-		c, err = readClient(txn, id)
-		return err
-	})
-	return c, err
+// Room for decoded records in memory, in bytes. A device takes some 1.5 KB, so the
+// 40,000 that were asked for last find room.
+const (
+	clientRoom = 64 << 20
+	roleRoom   = 8 << 20
+)
+
+// weight is about how much memory a record takes, decoded, with all its strings,
+// lists and maps.
+func weight(data []byte) int {
+	const fixed, perByte = 512, 2
+	return fixed + perByte*len(data)
 }
 
-// readClient returns ErrNotFound or ErrDeleted if there is no such client.
-func readClient(txn *badger.Txn, id string) (*provisioning.Client, error) {
-	data, found, err := load(txn, recordKey(tagClient, id))
+// Client reads a client; see [provisioning.ClientReader]. It reads the database
+// always, and keeps in memory what it has read.
+func (s *Store) Client(ctx context.Context, id string) (c *provisioning.Client, err error) {
+	var kept *provisioning.Client
+	var size int
+	claim := s.clients.claim(id)
+	err = s.view(ctx, func(txn *badger.Txn) error {
+		data, err := loadClient(txn, id)
+		if err != nil {
+			return err
+		}
+		if kept, err = decodeClient(data); err != nil {
+			return err
+		}
+		c, size = kept.Clone(), weight(data)
+		return showSeen(txn, c)
+	})
+	s.clients.put(id, claim, kept, size)
 	if err != nil {
 		return nil, err
 	}
-	if found {
-		c, err := decodeClient(data)
-		if err != nil {
-			return nil, err
-		}
-		if err := showSeen(txn, c); err != nil {
-			return nil, err
-		}
-		return c, nil
+	return c, nil
+}
+
+// Cached returns a client from memory; see [provisioning.ClientReader].
+func (s *Store) Cached(id string) *provisioning.Client {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.closed {
+		return nil
+	}
+	return s.clients.get(id)
+}
+
+// loadClient returns ErrNotFound or ErrDeleted if there is no such client.
+func loadClient(txn *badger.Txn, id string) (data []byte, err error) {
+	data, found, err := load(txn, recordKey(tagClient, id))
+	if err != nil || found {
+		return data, err
 	}
 	_, deleted, err := load(txn, recordKey(tagTombstone, id))
 	switch {
@@ -62,17 +91,35 @@ func showSeen(txn *badger.Txn, c *provisioning.Client) error {
 
 // Role reads a role; see [provisioning.RoleReader].
 func (s *Store) Role(ctx context.Context, id string) (r *provisioning.Role, err error) {
-	err = s.view(ctx, func(txn *badger.Txn) error {
-		data, found, err := load(txn, recordKey(tagRole, id))
-		if err != nil {
-			return err
+	err = s.whileOpen(ctx, func() error {
+		if r = s.roles.get(id); r == nil {
+			r, err = s.loadRole(id)
 		}
-		if !found {
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return r.Clone(), nil
+}
+
+// loadRole reads a role from the database and keeps it in memory.
+func (s *Store) loadRole(id string) (r *provisioning.Role, err error) {
+	var size int
+	claim := s.roles.claim(id)
+	err = s.db.View(func(txn *badger.Txn) error {
+		data, found, err := load(txn, recordKey(tagRole, id))
+		switch {
+		case err != nil:
+			return err
+		case !found:
 			return provisioning.ErrNotFound
 		}
 		r, err = decodeRole(data)
+		size = weight(data)
 		return err
 	})
+	s.roles.put(id, claim, r, size)
 	return r, err
 }
 
@@ -107,6 +154,25 @@ func (s *Store) Keys(ctx context.Context, use string) (keys []provisioning.Key, 
 		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
 	})
 	return keys, err
+}
+
+// Revocations reads revocations; see [provisioning.RevocationReader].
+func (s *Store) Revocations(ctx context.Context, after string, limit int) (list []provisioning.Revocation, err error) {
+	if limit <= 0 {
+		return nil, ctx.Err()
+	}
+	var from []byte
+	if after != "" {
+		from = recordKey(tagRevoked, after)
+	}
+	err = s.view(ctx, func(txn *badger.Txn) error {
+		return scan(ctx, txn, []byte{tagRevoked}, from, func(_, data []byte) (bool, error) {
+			r, err := decodeRevocation(data)
+			list = append(list, r)
+			return len(list) < limit, err
+		})
+	})
+	return list, err
 }
 
 // scan visits the records whose keys begin with prefix, in order, from the key

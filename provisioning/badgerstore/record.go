@@ -17,21 +17,22 @@ const recordVersion = 1
 // ID of the change set that wrote it, without its clocks (see seen), and apart
 // from its public JSON, so that either may change alone.
 type clientRecord struct {
-	Change        string            `json:"change,omitzero"`
-	ID            string            `json:"id"`
-	Kind          string            `json:"kind"`
-	Name          string            `json:"name,omitzero"`
-	Labels        map[string]string `json:"labels,omitempty"`
-	Roles         []string          `json:"roles,omitempty"`
-	Grants        []grantRecord     `json:"grants,omitempty"`
-	Status        string            `json:"status"`
-	Secrets       []secretRecord    `json:"secrets,omitempty"`
-	Attributes    map[string]string `json:"attributes,omitempty"`
-	TokenTTL      int64             `json:"token_ttl_ns,omitzero"`
-	MQTTClientIDs []string          `json:"mqtt_client_ids,omitempty"`
-	Version       uint64            `json:"version"`
-	CreatedAt     time.Time         `json:"created_at,omitzero"`
-	UpdatedAt     time.Time         `json:"updated_at,omitzero"`
+	Change        string              `json:"change,omitzero"`
+	ID            string              `json:"id"`
+	Kind          string              `json:"kind"`
+	Name          string              `json:"name,omitzero"`
+	Labels        map[string]string   `json:"labels,omitempty"`
+	Roles         []string            `json:"roles,omitempty"`
+	Grants        []grantRecord       `json:"grants,omitempty"`
+	Status        string              `json:"status"`
+	Secrets       []secretRecord      `json:"secrets,omitempty"`
+	Attributes    map[string]string   `json:"attributes,omitempty"`
+	TokenTTL      int64               `json:"token_ttl_ns,omitzero"`
+	MQTTClientIDs []string            `json:"mqtt_client_ids,omitempty"`
+	Certificates  []certificateRecord `json:"certificates,omitempty"`
+	Version       uint64              `json:"version"`
+	CreatedAt     time.Time           `json:"created_at,omitzero"`
+	UpdatedAt     time.Time           `json:"updated_at,omitzero"`
 }
 
 type grantRecord struct {
@@ -48,6 +49,15 @@ type secretRecord struct {
 	Comment   string    `json:"comment,omitzero"`
 }
 
+type certificateRecord struct {
+	Thumbprint string `json:"x5t,omitzero"`
+	SubjectDN  string `json:"subject_dn,omitzero"`
+	DNS        string `json:"dns,omitzero"`
+	URI        string `json:"uri,omitzero"`
+	IP         string `json:"ip,omitzero"`
+	Email      string `json:"email,omitzero"`
+}
+
 type tombstoneRecord struct {
 	Change    string    `json:"change,omitzero"`
 	ID        string    `json:"id"`
@@ -61,10 +71,34 @@ type roleRecord struct {
 	ID          string        `json:"id"`
 	Description string        `json:"description,omitzero"`
 	Grants      []grantRecord `json:"grants,omitempty"`
+	Limits      limitsRecord  `json:"limits,omitzero"`
 	BuiltIn     bool          `json:"built_in,omitzero"`
 	Version     uint64        `json:"version"`
 	CreatedAt   time.Time     `json:"created_at,omitzero"`
 	UpdatedAt   time.Time     `json:"updated_at,omitzero"`
+}
+
+type limitsRecord struct {
+	Sessions          int `json:"sessions,omitzero"`
+	ConnectsPerMinute int `json:"connects_per_minute,omitzero"`
+	MessagesPerSecond int `json:"messages_per_second,omitzero"`
+	BytesPerSecond    int `json:"bytes_per_second,omitzero"`
+	Subscriptions     int `json:"subscriptions,omitzero"`
+	Retained          int `json:"retained,omitzero"`
+	PayloadBytes      int `json:"payload_bytes,omitzero"`
+}
+
+type revocationRecord struct {
+	ID           string    `json:"id"`
+	ClientID     string    `json:"client_id,omitzero"`
+	TokenID      string    `json:"token_id,omitzero"`
+	CredentialID string    `json:"credential_id,omitzero"`
+	KeyID        string    `json:"key_id,omitzero"`
+	IssuedBefore time.Time `json:"issued_before,omitzero"`
+	ExpiresAt    time.Time `json:"expires_at,omitzero"`
+	CreatedAt    time.Time `json:"created_at,omitzero"`
+	CreatedBy    string    `json:"created_by,omitzero"`
+	Reason       string    `json:"reason,omitzero"`
 }
 
 type keyRecord struct {
@@ -117,6 +151,9 @@ func encodeClient(change string, c *provisioning.Client) ([]byte, error) {
 			CreatedAt: s.CreatedAt.UTC(), Comment: s.Comment,
 		})
 	}
+	for _, certificate := range c.Certificates {
+		r.Certificates = append(r.Certificates, certificateRecord(certificate))
+	}
 	return encode(r)
 }
 
@@ -136,6 +173,9 @@ func decodeClient(data []byte) (*provisioning.Client, error) {
 			CreatedAt: s.CreatedAt, Comment: s.Comment,
 		})
 	}
+	for _, certificate := range r.Certificates {
+		c.Certificates = append(c.Certificates, provisioning.Certificate(certificate))
+	}
 	return c, nil
 }
 
@@ -147,8 +187,8 @@ func encodeTombstone(change string, t *provisioning.Tombstone) ([]byte, error) {
 
 func encodeRole(change string, r *provisioning.Role) ([]byte, error) {
 	return encode(roleRecord{
-		Change: change, ID: r.ID, Description: r.Description, Grants: grantRecords(r.Grants), BuiltIn: r.BuiltIn,
-		Version: r.Version, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
+		Change: change, ID: r.ID, Description: r.Description, Grants: grantRecords(r.Grants),
+		Limits: limitsRecord(r.Limits), BuiltIn: r.BuiltIn, Version: r.Version, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
 	})
 }
 
@@ -158,9 +198,21 @@ func decodeRole(data []byte) (*provisioning.Role, error) {
 		return nil, err
 	}
 	return &provisioning.Role{
-		ID: r.ID, Description: r.Description, Grants: grants(r.Grants), BuiltIn: r.BuiltIn,
+		ID: r.ID, Description: r.Description, Grants: grants(r.Grants), Limits: provisioning.Limits(r.Limits), BuiltIn: r.BuiltIn,
 		Version: r.Version, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
 	}, nil
+}
+
+func encodeRevocation(r provisioning.Revocation) ([]byte, error) {
+	record := revocationRecord(r)
+	record.IssuedBefore, record.ExpiresAt, record.CreatedAt = r.IssuedBefore.UTC(), r.ExpiresAt.UTC(), r.CreatedAt.UTC()
+	return encode(record)
+}
+
+func decodeRevocation(data []byte) (provisioning.Revocation, error) {
+	var r revocationRecord
+	err := decode(data, &r)
+	return provisioning.Revocation(r), err
 }
 
 func encodeKey(k provisioning.Key) ([]byte, error) {

@@ -10,6 +10,9 @@
 // IDs in order: the indexes of a query are intersected by seeking, so the
 // shortest one decides how much is read.
 //
+// Roles and clients that were read last are in memory, decoded, within bounds that
+// no size of the registry moves. Each leaves it before it is written.
+//
 // The package knows nothing of what the records mean beyond the contract of
 // [provisioning.Store]. Before Badger opens a folder, it is inspected for damage
 // that Badger would repair by dropping data.
@@ -59,6 +62,9 @@ type Store struct {
 	folder *folder
 	// queue hands change sets to the committing goroutine.
 	queue chan *pendingWrite
+	// clients are without their clocks.
+	clients *cache[provisioning.Client]
+	roles   *cache[provisioning.Role]
 	// mu is held for reading by every method, for writing by Close.
 	mu     sync.RWMutex
 	closed bool
@@ -96,8 +102,14 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(err, folder.close())
 	}
+	if err := folder.raise(); err != nil {
+		return nil, errors.Join(err, db.Close(), folder.close())
+	}
 	ctx, stop := context.WithCancel(ctx)
-	s := &Store{cfg: cfg, db: db, folder: folder, queue: make(chan *pendingWrite, maxGroup), stop: stop}
+	s := &Store{
+		cfg: cfg, db: db, folder: folder, queue: make(chan *pendingWrite, maxGroup), stop: stop,
+		clients: newCache[provisioning.Client](clientRoom), roles: newCache[provisioning.Role](roleRoom),
+	}
 	s.done.Go(s.commitLoop)
 	s.done.Go(func() { s.collectGarbage(ctx) })
 	return s, nil
@@ -169,6 +181,11 @@ func (s *Store) collectGarbage(ctx context.Context) {
 
 // view runs a read on a snapshot.
 func (s *Store) view(ctx context.Context, read func(txn *badger.Txn) error) error {
+	return s.whileOpen(ctx, func() error { return s.db.View(read) })
+}
+
+// whileOpen runs a read during which the store is not closed.
+func (s *Store) whileOpen(ctx context.Context, read func() error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -177,7 +194,7 @@ func (s *Store) view(ctx context.Context, read func(txn *badger.Txn) error) erro
 	if s.closed {
 		return provisioning.ErrClosed
 	}
-	return s.db.View(read)
+	return read()
 }
 
 // load reads a record; found is false if there is none.

@@ -7,6 +7,7 @@ func (a *API) registerClients(k clientKind) {
 	c.registerReads(example)
 	c.registerWrites(example)
 	c.registerSwitches(example)
+	c.registerSecrets(example)
 }
 
 func (c clients) registerReads(example clientExamples) {
@@ -37,18 +38,19 @@ func (c clients) registerWrites(example clientExamples) {
 	register(c.API, operation{
 		id: "update-" + c.singular, method: http.MethodPatch, path: c.path() + "/{id}", scope: c.write, tag: c.plural, status: http.StatusOK,
 		summary: "Update " + c.article + " " + c.singular,
-		description: "Changes what the body names and keeps the rest. Rights change with the next token. " +
-			"ID, kind, status and secrets are not changed here.",
-		request: example.patch, answer: example.record,
-		problems: []problemType{escalation, notFound, conflict, lastOperator, versionMismatch},
+		description: "Changes what the body names and keeps the rest. Rights that are taken away end at once, in live sessions too; " +
+			"those that are given come with the next token. ID, kind, status and secrets are not changed here. " +
+			"Whoever adds a certificate must hold the rights that the " + c.singular + " has on this API.",
+		request: example.patch, answer: UpdatedClient{example.record, Receipt{Rejudged: 1}},
+		problems: []problemType{escalation, notFound, conflict, lastOperator, tooManyRevocations, versionMismatch},
 	}, c.update)
 	register(c.API, operation{
 		id: "delete-" + c.singular, method: http.MethodDelete, path: c.path() + "/{id}", scope: c.write, tag: c.plural, status: http.StatusOK,
 		summary: "Delete " + c.article + " " + c.singular,
-		description: "Deletes " + c.article + " " + c.singular + " for good and closes its sessions. Its ID is never used again. " +
-			"To lock it out for a while, disable it.",
+		description: "Retires " + c.article + " " + c.singular + " for good: its sessions, with their queues and wills, its retained messages, " +
+			"its secrets and its tokens end at once. Its ID is never used again. To lock it out for a while, disable it.",
 		answer:   Removal{example.receipt},
-		problems: []problemType{badRequest, notFound, conflict, lastOperator, versionMismatch},
+		problems: []problemType{badRequest, notFound, conflict, lastOperator, versionMismatch, incomplete},
 	}, c.delete)
 }
 
@@ -56,8 +58,8 @@ func (c clients) registerSwitches(example clientExamples) {
 	register(c.API, operation{
 		id: "disable-" + c.singular, method: http.MethodPost, path: c.path() + "/{id}/disable", scope: c.write, tag: c.plural,
 		status: http.StatusOK, summary: "Disable " + c.article + " " + c.singular,
-		description: "Refuses tokens and connections to " + c.article + " " + c.singular + " from now on, and closes its sessions. " +
-			"Disabling twice is no error.",
+		description: "Refuses tokens and connections to " + c.article + " " + c.singular + " from now on, closes its sessions, and revokes the " +
+			"tokens that it has, also for when it is enabled again. Disabling twice is no error.",
 		answer:   ClientChange{example.disabled, example.receipt},
 		problems: []problemType{badRequest, notFound, conflict, lastOperator, versionMismatch},
 	}, c.disable)
@@ -72,9 +74,9 @@ func (c clients) registerSwitches(example clientExamples) {
 		id: "rotate-" + c.singular, method: http.MethodPost, path: c.path() + "/{id}/rotate", scope: c.write, tag: c.plural,
 		status: http.StatusOK, summary: "Rotate the secret of " + c.article + " " + c.singular,
 		description: "Draws a new secret, which is shown in the answer and never again. Without a body the present secrets end at once " +
-			"and live sessions are closed; with an overlap both work for a while, so that a rotation needs no outage. " +
+			"and so do their tokens and live sessions; with an overlap both work for a while, so that a rotation needs no outage. " +
 			"Whoever rotates must hold the rights that the " + c.singular + " has on this API.",
 		request: Rotation{Overlap: 86400, Comment: "quarterly"}, answer: example.rotated,
-		problems: []problemType{escalation, notFound, conflict, keyReused, versionMismatch},
+		problems: []problemType{escalation, notFound, conflict, tooManyRevocations, keyReused, versionMismatch},
 	}, c.rotate)
 }

@@ -2,6 +2,7 @@ package fleetapi
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -60,6 +61,10 @@ type (
 	clientOutput struct {
 		ETag string `header:"ETag" doc:"The record's version."`
 		Body Client
+	}
+	updatedClientOutput struct {
+		ETag string `header:"ETag" doc:"The record's version."`
+		Body UpdatedClient
 	}
 	clientPageOutput struct {
 		Link string `header:"Link" doc:"The next part, rel=next (RFC 8288); absent in the last."`
@@ -134,7 +139,7 @@ func (c clients) doCreate(ctx context.Context, n NewClient) (*credentialOutput, 
 	}
 	client, secret, err := c.service.Create(ctx, provisioning.NewClient{
 		ID: n.ID, Kind: c.kind, Name: n.Name, Labels: n.Labels, Roles: n.Roles, Grants: n.grants(), Attributes: n.Attributes,
-		TokenTTL: n.tokenTTL(), MQTTClientIDs: n.MQTTClientIDs, SecretExpiresAt: n.SecretExpiresAt,
+		TokenTTL: n.tokenTTL(), MQTTClientIDs: n.MQTTClientIDs, Certificates: n.certificates(), SecretExpiresAt: n.SecretExpiresAt,
 	})
 	if err != nil {
 		return nil, err
@@ -144,18 +149,18 @@ func (c clients) doCreate(ctx context.Context, n NewClient) (*credentialOutput, 
 
 // update changes a client under the version that the caller has seen. What the
 // change hands out is judged on the record that it is made to.
-func (c clients) update(ctx context.Context, in *updateClientInput) (*clientOutput, error) {
+func (c clients) update(ctx context.Context, in *updateClientInput) (*updatedClientOutput, error) {
 	version, err := c.expect(ctx, in.ID, in.IfMatch)
 	if err != nil {
 		return nil, err
 	}
-	client, err := c.service.Update(ctx, in.ID, version, func(client *provisioning.Client) error {
+	client, receipt, err := c.service.Update(ctx, in.ID, version, func(client *provisioning.Client) error {
 		return c.patch(ctx, client, in.Body)
 	})
 	if err != nil {
 		return nil, c.checkVersion(ctx, err, in.ID, version)
 	}
-	return &clientOutput{etag(client.Version), clientOf(client)}, nil
+	return &updatedClientOutput{etag(client.Version), UpdatedClient{clientOf(client), ended(ctx, receipt)}}, nil
 }
 
 func (c clients) patch(ctx context.Context, client *provisioning.Client, patch MergePatch[Settings]) error {
@@ -167,10 +172,14 @@ func (c clients) patch(ctx context.Context, client *provisioning.Client, patch M
 	if err != nil {
 		return err
 	}
+	known := client.Certificates
 	settings.applyTo(client)
 	gets, err := c.fleetScopes(ctx, client)
 	if err != nil {
 		return err
+	}
+	if addsCertificate(known, client.Certificates) {
+		has = nil // whoever has its key gets all the client's rights, as with a new secret
 	}
 	return mayHandOut(ctx, has, gets)
 }
@@ -194,7 +203,7 @@ func (c clients) setStatus(ctx context.Context, in *changeClientInput,
 	if err != nil {
 		return nil, c.checkVersion(ctx, err, in.ID, version)
 	}
-	return &clientChangeOutput{etag(client.Version), ClientChange{clientOf(client), Receipt(receipt)}}, nil
+	return &clientChangeOutput{etag(client.Version), ClientChange{clientOf(client), ended(ctx, receipt)}}, nil
 }
 
 func (c clients) delete(ctx context.Context, in *changeClientInput) (*removalOutput, error) {
@@ -203,10 +212,14 @@ func (c clients) delete(ctx context.Context, in *changeClientInput) (*removalOut
 		return nil, err
 	}
 	receipt, err := c.service.Delete(ctx, in.ID, version)
+	if errors.Is(err, provisioning.ErrIncomplete) {
+		ended(ctx, receipt)
+		return nil, err
+	}
 	if err != nil {
 		return nil, c.checkVersion(ctx, err, in.ID, version)
 	}
-	return &removalOutput{Removal{Receipt(receipt)}}, nil
+	return &removalOutput{Removal{ended(ctx, receipt)}}, nil
 }
 
 func (c clients) rotate(ctx context.Context, in *rotateClientInput) (*credentialOutput, error) {
@@ -244,8 +257,8 @@ func (c clients) doRotate(ctx context.Context, in *rotateClientInput) (*credenti
 		return nil, c.checkVersion(ctx, err, in.ID, version)
 	}
 	out := c.credential(client, secret)
-	ended := Receipt(receipt)
-	out.Body.Receipt = &ended
+	end := ended(ctx, receipt)
+	out.Body.Receipt = &end
 	return out, nil
 }
 

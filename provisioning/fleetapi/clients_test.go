@@ -1,6 +1,7 @@
 package fleetapi_test
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -65,6 +66,32 @@ func TestADeviceLivesFromCreationToDeletion(t *testing.T) {
 	f.do(http.MethodPost, "/v1/devices", object{"id": "sensor-1"}).isProblem(http.StatusConflict, "exists")
 }
 
+func TestADeletionThatLeavesSomethingIsRepeated(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.create("devices", object{"id": "d"})
+	f.sessions.open(fleetapi.Session{ID: "d", ClientID: "d"})
+	f.sessions.keeping = errors.New("the retained messages are on another disk")
+	a := f.do(http.MethodDelete, "/v1/devices/d", nil)
+	p := a.isProblem(http.StatusServiceUnavailable, "incomplete")
+	if a.header.Get("Retry-After") == "" || !strings.Contains(p.Detail, "Repeat") || strings.Contains(a.text, "disk") {
+		t.Errorf("the refusal is %s", a.text)
+	}
+	if !strings.Contains(f.log.String(), "on another disk") {
+		t.Errorf("the log does not say what is left: %s", f.log)
+	}
+	lines := f.log.lines(t, "fleet API write")
+	if receipt, _ := lines[1]["receipt"].(object); lines[1]["outcome"] != "incomplete" || receipt["sessions_closed"] != 1.0 {
+		t.Errorf("the log says %v", lines[1])
+	}
+	f.sessions.keeping = nil
+	removal := decode[fleetapi.Removal](f.do(http.MethodDelete, "/v1/devices/d", nil).is(http.StatusOK))
+	if removal.Receipt != (fleetapi.Receipt{Retained: 4}) {
+		t.Errorf("the receipt is %+v", removal.Receipt)
+	}
+	f.do(http.MethodGet, "/v1/devices/d", nil).isProblem(http.StatusNotFound, "not-found")
+}
+
 func TestACreationWithoutABodyOfWishesGetsDefaults(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -96,6 +123,7 @@ func TestAClientIsFoundUnderItsOwnKindOnly(t *testing.T) {
 		{http.MethodPost, "/disable", ""},
 		{http.MethodPost, "/enable", ""},
 		{http.MethodPost, "/rotate", ""},
+		{http.MethodDelete, "/secrets/secret-1", ""},
 	}
 	for _, plural := range kinds {
 		for _, other := range kinds {
@@ -151,7 +179,7 @@ func TestAPatchMergesAndKeepsTheRest(t *testing.T) {
 	for i, step := range steps {
 		contentType := []string{"application/merge-patch+json", "application/json", "application/json; charset=utf-8", ""}[i]
 		a := f.do(http.MethodPatch, "/v1/devices/d", step.patch, "Content-Type", contentType).is(http.StatusOK)
-		record := decode[fleetapi.Client](a)
+		record := decode[fleetapi.UpdatedClient](a).Client
 		if !step.holds(record) || record.Version != uint64(i+2) || record.Secrets[0].ID == "" {
 			t.Errorf("%s: the record is %s", step.name, a.text)
 		}
@@ -251,6 +279,8 @@ func TestTheLastOperatorWithFullRightsCannotBeLost(t *testing.T) {
 		{http.MethodPost, "/disable", ""},
 		{http.MethodPatch, "", `{"roles":["fleet-viewer"]}`},
 	}
+	root := decode[fleetapi.Client](f.do(http.MethodGet, "/v1/operators/root", nil))
+	requests = append(requests, struct{ method, suffix, body string }{http.MethodDelete, "/secrets/" + root.Secrets[0].ID, ""})
 	f.create("operators", object{"id": "viewer", "roles": []string{"fleet-viewer"}})
 	f.create("services", object{"id": "robot", "roles": []string{"fleet-admin"}})
 	for _, r := range requests {

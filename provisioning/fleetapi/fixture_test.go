@@ -2,11 +2,8 @@ package fleetapi_test
 
 import (
 	"bytes"
-	"context"
 	"crypto/rand"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -17,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/boomgate/boomgate/authhook/topicacl"
 	"github.com/boomgate/boomgate/provisioning"
 	"github.com/boomgate/boomgate/provisioning/badgerstore"
 	"github.com/boomgate/boomgate/provisioning/fleetapi"
@@ -35,8 +31,11 @@ type fixture struct {
 	handler  http.Handler
 	service  *provisioning.Service
 	registry *provisioning.Registry
+	revoked  *provisioning.Revocations
 	tokens   *tokens
 	sessions *sessions
+	keys     *signingKeys
+	gate     *gate
 	clock    *clock
 	log      *logBuffer
 	root     string // a token with every scope
@@ -45,15 +44,18 @@ type fixture struct {
 func newFixture(tb testing.TB) *fixture {
 	tb.Helper()
 	f := &fixture{
-		tb: tb, tokens: &tokens{callers: map[string]fleetapi.Caller{}}, sessions: &sessions{},
+		tb: tb, tokens: &tokens{callers: map[string]fleetapi.Caller{}}, sessions: &sessions{}, keys: &signingKeys{}, gate: &gate{},
 		clock: &clock{now: time.Date(2027, time.March, 1, 12, 0, 0, 0, time.UTC)}, log: &logBuffer{},
 	}
 	store, err := badgerstore.Open(tb.Context(), badgerstore.Config{Dir: tb.TempDir()})
 	must(tb, err)
 	tb.Cleanup(func() { must(tb, store.Close()) })
 	logger := slog.New(slog.NewJSONHandler(f.log, nil))
+	f.revoked, err = provisioning.OpenRevocations(tb.Context(), store, f.clock.Now)
+	must(tb, err)
 	f.service, err = provisioning.NewService(tb.Context(), provisioning.Config{
-		Store: store, Scopes: scopeLanguage{}, Sessions: f.sessions, Now: f.clock.Now, Rand: rand.Reader, Logger: slog.New(slog.DiscardHandler),
+		Store: store, Scopes: scopeLanguage{}, Revocations: f.revoked, Sessions: f.sessions, Judge: f.sessions, Retained: f.sessions,
+		Now: f.clock.Now, Rand: rand.Reader, Logger: slog.New(slog.DiscardHandler),
 	})
 	must(tb, err)
 	f.registry = f.service.Registry()
@@ -61,8 +63,8 @@ func newFixture(tb testing.TB) *fixture {
 	must(tb, err)
 	f.root = f.tokens.issue("root", provisioning.FleetScopes()...)
 	api, err := fleetapi.New(fleetapi.Config{
-		Service: f.service, Tokens: f.tokens, Sessions: f.sessions, TokenEndpoint: tokenEndpoint, MQTTURL: mqttURL,
-		Logger: logger, Now: f.clock.Now,
+		Service: f.service, Tokens: f.tokens, Sessions: f.sessions, SigningKeys: f.keys, Explainer: f.gate,
+		TokenEndpoint: tokenEndpoint, MQTTURL: mqttURL, Logger: logger, Now: f.clock.Now,
 	})
 	must(tb, err)
 	mux := http.NewServeMux()
@@ -190,104 +192,6 @@ type object = map[string]any
 
 func grant(audience string, scopes ...string) []object {
 	return []object{{"audience": audience, "scopes": scopes}}
-}
-
-// tokens is an Authenticator whose tokens are drawn by the test.
-type tokens struct {
-	mu      sync.Mutex
-	callers map[string]fleetapi.Caller
-	broken  error
-}
-
-func (t *tokens) issue(clientID string, scopes ...string) string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	token := fmt.Sprintf("eyJhbGciOiJFZERTQSIsInR5cCI6ImF0K2p3dCJ9.%d-abcdefghijklmnopqrstuvwxyz0123456789", len(t.callers))
-	t.callers[token] = fleetapi.Caller{ClientID: clientID, Scopes: scopes}
-	return token
-}
-
-func (t *tokens) breakDown(err error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.broken = err
-}
-
-func (t *tokens) Authenticate(_ context.Context, bearer string) (fleetapi.Caller, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	caller, ok := t.callers[bearer]
-	if t.broken != nil {
-		return fleetapi.Caller{}, t.broken
-	}
-	if !ok {
-		return fleetapi.Caller{}, fmt.Errorf("verifying: %w", provisioning.ErrUnauthenticated)
-	}
-	return caller, nil
-}
-
-// sessions are the live sessions, and the SessionCloser of the service.
-type sessions struct {
-	mu     sync.Mutex
-	live   []fleetapi.Session
-	panics bool
-}
-
-func (s *sessions) open(live ...fleetapi.Session) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.live = append(s.live, live...)
-}
-
-func (s *sessions) Sessions(_ context.Context, q fleetapi.SessionQuery) ([]fleetapi.Session, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.panics {
-		panic(errors.New("the broker is gone"))
-	}
-	var found []fleetapi.Session
-	for _, session := range s.live {
-		if (q.ID == "" || q.ID == session.ID) && (q.ClientID == "" || q.ClientID == session.ClientID) {
-			found = append(found, session)
-		}
-	}
-	return found, nil
-}
-
-func (s *sessions) CloseSession(_ context.Context, id string) (provisioning.Receipt, error) {
-	receipt := s.drop(func(session fleetapi.Session) bool { return session.ID == id })
-	if receipt.Sessions == 0 {
-		return receipt, provisioning.ErrNotFound
-	}
-	return receipt, nil
-}
-
-func (s *sessions) CloseSessions(_ context.Context, clientID, _ string) provisioning.Receipt {
-	return s.drop(func(session fleetapi.Session) bool { return session.ClientID == clientID })
-}
-
-func (s *sessions) drop(ends func(fleetapi.Session) bool) provisioning.Receipt {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var receipt provisioning.Receipt
-	s.live = slices.DeleteFunc(s.live, func(session fleetapi.Session) bool {
-		if !ends(session) {
-			return false
-		}
-		receipt.Sessions++
-		receipt.Subscriptions += session.Subscriptions
-		return true
-	})
-	return receipt
-}
-
-// scopeLanguage is the broker's, as the program wires it.
-type scopeLanguage struct{}
-
-func (scopeLanguage) CheckTemplate(template string) error { return topicacl.CheckTemplate(template) }
-
-func (scopeLanguage) Expand(template string, value func(string) (string, bool)) (string, error) {
-	return topicacl.Expand(template, value)
 }
 
 // clock is set by the test.

@@ -1,6 +1,6 @@
-// Package fleetapi is the operators' API: devices, services, operators, roles
-// and live sessions under /v1, described by OpenAPI 3.1 at /openapi.json and for
-// people at /docs.
+// Package fleetapi is the operators' API: devices, services, operators, roles,
+// live sessions, revocations, signing keys and explanations under /v1, described
+// by OpenAPI 3.1 at /openapi.json and for people at /docs.
 //
 // It turns HTTP into calls of [provisioning.Service] and
 // [provisioning.Registry], and it guards three rules of its own: an operation
@@ -9,12 +9,15 @@
 // under the path of its own kind. Everything else about records is decided by
 // provisioning.
 //
-// The package does not know how a token is verified ([Authenticator]) nor what
-// a session is made of ([Sessions]), and it knows no MQTT and no database.
+// The package does not know how a token is verified ([Authenticator]) or signed
+// ([SigningKeys]), what a session is made of ([Sessions]) nor how the gate decides
+// ([Explainer]), and it knows no MQTT and no database.
 package fleetapi
 
 import (
+	"bytes"
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,6 +27,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
+	"github.com/danielgtaylor/huma/v2/yaml"
 
 	"github.com/boomgate/boomgate/provisioning"
 )
@@ -34,6 +38,7 @@ const (
 	logOperation = "operation"
 	logTarget    = "target"
 	logOutcome   = "outcome"
+	logReceipt   = "receipt"
 	logError     = "error"
 )
 
@@ -47,19 +52,24 @@ type Caller struct {
 
 // Authenticator verifies access tokens. It may be called concurrently.
 type Authenticator interface {
-	// Authenticate returns the caller that the token of a request names. The
-	// error of a token that is malformed, expired, revoked, or meant for another
-	// audience, and of a client that is no longer active, wraps
-	// [provisioning.ErrUnauthenticated] and is answered with 401; every other
-	// error is a fault of the server and is logged.
-	Authenticate(ctx context.Context, bearer string) (Caller, error)
+	// Authenticate returns the caller that the token of a request names. Peer is
+	// the certificate that the request's TLS connection presented, nil for none;
+	// it is not verified beyond the proof that the other end has its key.
+	//
+	// The error of a token that is malformed, expired, revoked, meant for another
+	// audience, or bound to another certificate (RFC 8705 §3), and of a client
+	// that is no longer active, wraps [provisioning.ErrUnauthenticated] and is
+	// answered with 401; every other error is a fault of the server and is logged.
+	Authenticate(ctx context.Context, bearer string, peer *x509.Certificate) (Caller, error)
 }
 
 // Config is what the API needs; all of it but Now.
 type Config struct {
-	Service  *provisioning.Service
-	Tokens   Authenticator
-	Sessions Sessions
+	Service     *provisioning.Service
+	Tokens      Authenticator
+	Sessions    Sessions
+	SigningKeys SigningKeys
+	Explainer   Explainer
 	// TokenEndpoint and MQTTURL are handed out with every new credential.
 	TokenEndpoint string
 	MQTTURL       string
@@ -74,9 +84,12 @@ type API struct {
 	registry      *provisioning.Registry
 	tokens        Authenticator
 	sessions      Sessions
+	keys          SigningKeys
+	explainer     Explainer
 	tokenEndpoint string
 	mqttURL       string
 	log           *slog.Logger
+	now           func() time.Time
 	replays       *replays
 
 	mux  *http.ServeMux
@@ -96,8 +109,9 @@ func New(cfg Config) (*API, error) {
 	}
 	a := &API{
 		service: cfg.Service, registry: cfg.Service.Registry(), tokens: cfg.Tokens, sessions: cfg.Sessions,
+		keys: cfg.SigningKeys, explainer: cfg.Explainer,
 		tokenEndpoint: cfg.TokenEndpoint, mqttURL: cfg.MQTTURL, log: cfg.Logger,
-		replays: newReplays(cfg.Now), mux: http.NewServeMux(),
+		now: cfg.Now, replays: newReplays(cfg.Now), mux: http.NewServeMux(),
 	}
 	a.huma = humago.New(a.mux, a.humaConfig())
 	a.huma.UseMiddleware(a.guard)
@@ -105,7 +119,11 @@ func New(cfg Config) (*API, error) {
 		a.registerClients(k)
 	}
 	a.registerRoles()
+	a.registerPreviews()
 	a.registerSessions()
+	a.registerRevocations()
+	a.registerSigningKeys()
+	a.registerExplain()
 	a.mux.HandleFunc("/v1/", a.serveUnknown)
 	if err := a.render(); err != nil {
 		return nil, fmt.Errorf("describing the API: %w", err)
@@ -122,6 +140,8 @@ func (cfg Config) check() error {
 		{"Service", cfg.Service != nil},
 		{"Tokens", cfg.Tokens != nil},
 		{"Sessions", cfg.Sessions != nil},
+		{"SigningKeys", cfg.SigningKeys != nil},
+		{"Explainer", cfg.Explainer != nil},
 		{"TokenEndpoint", cfg.TokenEndpoint != ""},
 		{"MQTTURL", cfg.MQTTURL != ""},
 		{"Logger", cfg.Logger != nil},
@@ -151,9 +171,11 @@ func (a *API) render() error {
 	if a.specJSON, err = json.Marshal(spec); err != nil {
 		return err
 	}
-	if a.specYAML, err = spec.YAML(); err != nil {
+	var inYAML bytes.Buffer
+	if err := yaml.Convert(&inYAML, bytes.NewReader(a.specJSON)); err != nil {
 		return err
 	}
+	a.specYAML = inYAML.Bytes()
 	a.docs, a.docsPolicy, err = renderDocs(spec)
 	return err
 }

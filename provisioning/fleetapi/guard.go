@@ -2,6 +2,7 @@ package fleetapi
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"mime"
@@ -24,9 +25,11 @@ const maxTokenLength = 8 << 10
 // call is what is known of a request while it is handled.
 type call struct {
 	caller Caller
-	// target is the ID of the client or role that is written: one that was read
-	// from the registry, never what the path says.
+	// target is the ID of what is written, a client or a role for example: one
+	// that was read from the registry, never what the path says.
 	target string
+	// receipt is what the write ended, nil if it ends nothing.
+	receipt *Receipt
 	// outcome is "done" or the name of the problem.
 	outcome string
 }
@@ -72,11 +75,14 @@ func (a *API) guard(ctx huma.Context, next func(huma.Context)) {
 
 // audit leaves one line for every write, done or refused.
 func (a *API) audit(r *http.Request, op *huma.Operation, c *call) {
-	if op.Method == http.MethodGet {
+	if strings.HasSuffix(requiredScope(op), ":read") {
 		return
 	}
-	a.log.InfoContext(r.Context(), "fleet API write",
-		logCaller, c.caller.ClientID, logOperation, op.OperationID, logTarget, c.target, logOutcome, c.outcome)
+	line := []any{logCaller, c.caller.ClientID, logOperation, op.OperationID, logTarget, c.target, logOutcome, c.outcome}
+	if c.receipt != nil {
+		line = append(line, logReceipt, *c.receipt)
+	}
+	a.log.InfoContext(r.Context(), "fleet API write", line...)
 }
 
 // authenticate finds the caller of a request (RFC 6750 §2.1: the token is in
@@ -95,7 +101,7 @@ func (a *API) authenticate(r *http.Request) (Caller, *Problem) {
 	if len(token) > maxTokenLength {
 		return Caller{}, a.tokenRefused()
 	}
-	caller, err := a.tokens.Authenticate(r.Context(), token)
+	caller, err := a.tokens.Authenticate(r.Context(), token, peerCertificate(r))
 	if errors.Is(err, provisioning.ErrUnauthenticated) {
 		return Caller{}, a.tokenRefused()
 	}
@@ -105,8 +111,18 @@ func (a *API) authenticate(r *http.Request) (Caller, *Problem) {
 	return caller, nil
 }
 
+// peerCertificate is what the other end of a TLS connection presented; nil for
+// none.
+func peerCertificate(r *http.Request) *x509.Certificate {
+	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
+		return nil
+	}
+	return r.TLS.PeerCertificates[0]
+}
+
 func (a *API) tokenRefused() *Problem {
-	return unauthenticated.problem("The access token is malformed, expired, revoked or not meant for this API. " + a.tokenHint()).
+	return unauthenticated.problem("The access token is malformed, expired, revoked, not meant for this API, " +
+		"or bound to a certificate that this connection does not present. " + a.tokenHint()).
 		challenge(`error="invalid_token"`)
 }
 
@@ -119,11 +135,15 @@ func (a *API) tokenHint() string {
 func admit(op *huma.Operation, r *http.Request, caller Caller) *Problem {
 	scope := requiredScope(op)
 	if scope == "" || !slices.Contains(caller.Scopes, scope) {
-		return insufficientScope.problem("This needs the scope "+scope+", which the access token does not hold. "+
-			"Ask for it at the token endpoint, or have it granted by an operator who holds it.").
-			challenge(`error="insufficient_scope"`, `scope="`+scope+`"`)
+		return lacksScope(scope)
 	}
 	return checkMediaType(op, r.Header.Get("Content-Type"))
+}
+
+func lacksScope(scope string) *Problem {
+	return insufficientScope.problem("This needs the scope "+scope+", which the access token does not hold. "+
+		"Ask for it at the token endpoint, or have it granted by an operator who holds it.").
+		challenge(`error="insufficient_scope"`, `scope="`+scope+`"`)
 }
 
 func requiredScope(op *huma.Operation) string {

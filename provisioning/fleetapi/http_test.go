@@ -2,9 +2,15 @@ package fleetapi_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
+	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
+	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -28,6 +34,9 @@ func TestWhatNoOperationMatchesIsAProblemToo(t *testing.T) {
 		{http.MethodGet, "/v1/devices/x/rotate", "POST"},
 		{http.MethodOptions, "/v1/sessions", "GET"},
 		{http.MethodTrace, "/v1/sessions/x", "GET, DELETE"},
+		{http.MethodGet, "/v1/devices/x/secrets/y", "DELETE"},
+		{http.MethodPatch, "/v1/roles/x/preview", "GET, POST"},
+		{http.MethodDelete, "/v1/explain/last", "GET"},
 	}
 	for _, c := range cases {
 		a := f.do(c.method, c.path, nil)
@@ -254,13 +263,70 @@ func TestEveryWriteLeavesOneLineInTheLog(t *testing.T) {
 	}
 }
 
+func TestTheLogOfAWriteSaysWhatItEnded(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.create("devices", object{"id": "d"})
+	f.sessions.open(fleetapi.Session{ID: "d", ClientID: "d", Subscriptions: 2})
+	f.do(http.MethodPatch, "/v1/devices/d", `{"labels":{"site":"south"}}`).is(http.StatusOK)
+	key := []string{"Idempotency-Key", "k"}
+	f.do(http.MethodPost, "/v1/devices/d/rotate", nil, key...).is(http.StatusOK)
+	f.do(http.MethodPost, "/v1/devices/d/rotate", nil, key...).is(http.StatusOK)
+	f.do(http.MethodPost, "/v1/revocations", object{"token_id": "jti-1"}).is(http.StatusCreated)
+	f.do(http.MethodDelete, "/v1/devices/d", nil).is(http.StatusOK)
+	f.do(http.MethodDelete, "/v1/devices/d", nil).is(http.StatusNotFound)
+	want := []string{
+		"create-device:", "update-device: sessions_rejudged=1", "rotate-device: secrets_removed=1 sessions_closed=1 subscriptions_dropped=2",
+		"rotate-device:", // repeated: nothing ended
+		"create-revocation:", "delete-device: retained_removed=4 secrets_removed=1", "delete-device:",
+	}
+	var got []string
+	for _, line := range f.log.lines(t, "fleet API write") {
+		text := line["operation"].(string) + ":"
+		receipt, _ := line["receipt"].(object)
+		for _, name := range slices.Sorted(maps.Keys(receipt)) {
+			if receipt[name] != 0.0 {
+				text += fmt.Sprintf(" %s=%v", name, receipt[name])
+			}
+		}
+		got = append(got, text)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("the log says\n%q, want\n%q", got, want)
+	}
+}
+
+func TestTheCertificateOfAConnectionGoesToTheAuthenticator(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	leaf, issuer := &x509.Certificate{Raw: []byte("leaf")}, &x509.Certificate{Raw: []byte("issuer")}
+	cases := []struct {
+		state *tls.ConnectionState
+		want  *x509.Certificate
+	}{
+		{nil, nil},
+		{&tls.ConnectionState{}, nil},
+		{&tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf, issuer}}, leaf},
+	}
+	for _, c := range cases {
+		request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/roles", nil)
+		request.Header.Set("Authorization", "Bearer "+f.root)
+		request.TLS = c.state
+		recorder := httptest.NewRecorder()
+		f.handler.ServeHTTP(recorder, request)
+		if recorder.Code != http.StatusOK || f.tokens.peer != c.want {
+			t.Errorf("status %d; the authenticator got %v, want %v", recorder.Code, f.tokens.peer, c.want)
+		}
+	}
+}
+
 func TestABadConfigurationNamesEverythingThatIsMissing(t *testing.T) {
 	t.Parallel()
 	_, err := fleetapi.New(fleetapi.Config{Logger: slog.New(slog.DiscardHandler)})
 	if err == nil {
 		t.Fatal("New took a configuration without anything")
 	}
-	for _, field := range []string{"Service", "Tokens", "Sessions", "TokenEndpoint", "MQTTURL"} {
+	for _, field := range []string{"Service", "Tokens", "Sessions", "SigningKeys", "Explainer", "TokenEndpoint", "MQTTURL"} {
 		if !strings.Contains(err.Error(), field) {
 			t.Errorf("the error does not name %s: %v", field, err)
 		}

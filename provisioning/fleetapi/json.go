@@ -91,10 +91,20 @@ func (s *scanner) member(seen map[string]bool, open bool) (string, error) {
 	switch {
 	case seen[name]:
 		return "", fmt.Errorf("names a member twice in one object, at byte %d", s.InputOffset())
-	case !open && name != strings.ToLower(strings.ToUpper(name)):
+	case !open && name != proper(name):
 		// encoding/json would take "Labels", and even "labelſ", for "labels".
-		return "", fmt.Errorf("names a member in upper case, at byte %d: names of members are lower case", s.InputOffset())
+		return "", fmt.Errorf("names a member in other letters than those of the documentation, at byte %d", s.InputOffset())
 	}
 	seen[name] = true
 	return name, nil
+}
+
+// proper is the one way to write a member's name among those that encoding/json
+// takes for the same: in lower case, but for the name that RFC 8705 §3.1 gives.
+func proper(name string) string {
+	folded := strings.ToLower(strings.ToUpper(name))
+	if folded == strings.ToLower(thumbprintMember) {
+		return thumbprintMember
+	}
+	return folded
 }

@@ -1,6 +1,7 @@
 package fleetapi
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -22,7 +23,9 @@ const conventions = `The operators' API of Boomgate: who may connect to the brok
 
 **Versions.** A record's ETag is its version. Send it as If-Match with a change, and the change is refused with 412 if somebody else was faster.
 
-**Repetition.** Send an Idempotency-Key with a creation or a rotation. If the answer is lost, repeat the request with the same key within 24 hours: you get the same answer, secret included, and nothing is done twice. A repetition waits while the first is under way. Answers are kept in memory, per caller the last 2 MiB, so a restart forgets them: repeated after one, a creation that names its own ID is answered with 409, and one that does not makes a second record.
+**Repetition.** Send an Idempotency-Key with a creation, a rotation or a revocation. If the answer is lost, repeat the request with the same key within 24 hours: you get the same answer, secret included, and nothing is done twice. A repetition waits while the first is under way. Answers are kept in memory, per caller the last 2 MiB, so a restart forgets them: repeated after one, a creation that names its own ID is answered with 409, and one that does not makes a second record.
+
+**Receipts.** Whatever takes rights away reaches live sessions before it is answered; the receipt in the answer says what it ended.
 
 **Times** are RFC 3339; one that has not happened is absent. Durations are whole seconds. No answer may be cached.`
 
@@ -43,6 +46,9 @@ func (a *API) humaConfig() huma.Config {
 				{Name: "operators", Description: "Who works with this API."},
 				{Name: "roles", Description: "Named sets of grants."},
 				{Name: "sessions", Description: "Live connections to the broker."},
+				{Name: "revocations", Description: "Tokens that are taken out of use before they expire."},
+				{Name: "signing-keys", Description: "Keys that access tokens are signed with."},
+				{Name: "explain", Description: "What the gate decides, and why."},
 			},
 			Components: &huma.Components{
 				Schemas:  huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
@@ -73,6 +79,7 @@ func problemExamples() map[string]*huma.Example {
 
 // scopeTexts describes every scope of the audience.
 func scopeTexts() map[string]string {
+	wider := map[string]string{"sessions": "sessions and revocations", "keys": "signing keys"}
 	texts := map[string]string{}
 	for _, scope := range provisioning.FleetScopes() {
 		resource, right, _ := strings.Cut(scope, ":")
@@ -80,7 +87,7 @@ func scopeTexts() map[string]string {
 		if right == "write" {
 			verb = "Create, change and delete "
 		}
-		texts[scope] = verb + resource + "."
+		texts[scope] = verb + cmp.Or(wider[resource], resource) + "."
 	}
 	return texts
 }

@@ -52,23 +52,35 @@ func (f *fixture) operations() []specOperation {
 			all = append(all, op)
 		}
 	}
-	if len(all) < 3*8+5+3 {
+	if len(all) < 3*9+5+2+3+2+2+2 {
 		f.tb.Fatalf("the document has %d operations only", len(all))
 	}
 	return all
+}
+
+// filled is the path of the operation with an ID in it.
+func (op specOperation) filled(id string) string {
+	return strings.NewReplacer("{id}", id, "{secret_id}", id).Replace(op.path)
+}
+
+// wantedScope is what an operation must ask for: to read or to write what its path
+// names, or what that belongs to.
+func (op specOperation) wantedScope() string {
+	resource := strings.Split(op.path, "/")[2]
+	if owner, ok := map[string]string{"revocations": "sessions", "explain": "sessions", "signing-keys": "keys"}[resource]; ok {
+		resource = owner
+	}
+	if op.method == http.MethodGet || slices.Contains([]string{"explain", "preview-role-change"}, op.OperationID) {
+		return resource + ":read"
+	}
+	return resource + ":write"
 }
 
 func TestO6_EveryOperationAsksForATokenWithItsScope(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	for _, op := range f.operations() {
-		path := strings.ReplaceAll(op.path, "{id}", "some-id")
-		resource := strings.Split(op.path, "/")[2]
-		right := "write"
-		if op.method == http.MethodGet {
-			right = "read"
-		}
-		scope := resource + ":" + right
+		path, scope := op.filled("some-id"), op.wantedScope()
 		if len(op.Security) != 1 || !slices.Equal(op.Security[0]["boomgate"], []string{scope}) || !slices.Contains(provisioning.FleetScopes(), scope) {
 			t.Errorf("%s %s documents the security %v, want the scope %s", op.method, op.path, op.Security, scope)
 		}
@@ -100,12 +112,17 @@ func TestEveryRouteIsInTheDocument(t *testing.T) {
 	for _, op := range f.operations() {
 		documented[op.method+" "+op.path] = true
 	}
-	segments := []string{"", "/{id}", "/{id}/disable", "/{id}/enable", "/{id}/rotate"}
-	for _, resource := range []string{"devices", "services", "operators", "roles", "sessions", "keys", "audit"} {
+	segments := []string{"", "/last", "/{id}", "/{id}/disable", "/{id}/enable", "/{id}/rotate", "/{id}/preview", "/{id}/secrets", "/{id}/secrets/{secret_id}"}
+	for _, resource := range []string{
+		"devices", "services", "operators", "roles", "sessions", "revocations", "signing-keys", "explain", "keys", "audit",
+	} {
 		for _, segment := range segments {
 			for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
 				path := "/v1/" + resource + segment
-				a := f.do(method, strings.ReplaceAll(path, "{id}", "x"), nil, "Authorization", "")
+				if segment == "/last" && resource != "explain" {
+					continue // an ID like any other
+				}
+				a := f.do(method, specOperation{path: path}.filled("x"), nil, "Authorization", "")
 				if guarded := a.status == http.StatusUnauthorized; guarded != documented[method+" "+path] {
 					t.Errorf("%s %s answers %d; in the document: %v", method, path, a.status, !guarded)
 				}
@@ -204,13 +221,15 @@ func TestTheExamplesOfTheDocumentWorkAsTheyAre(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	ops := f.operations()
-	order := []string{"create", "list", "get", "update", "disable", "enable", "rotate", "delete"}
+	order := []string{"create", "list", "get", "explain", "preview", "update", "disable", "enable", "rotate", "retire", "revoke", "delete"}
 	rank := func(op specOperation) int {
 		verb, _, _ := strings.Cut(op.OperationID, "-")
 		return slices.Index(order, verb)
 	}
 	slices.SortFunc(ops, func(x, y specOperation) int { return rank(x) - rank(y) })
-	created := map[string]string{} // IDs by resource
+	f.keys.keys = []fleetapi.SigningKey{{ID: "signing-key", Alg: "EdDSA", Current: true}}
+	f.gate.answer = fleetapi.Explanation{Rule: "granted", Grant: "pub:a", ClientID: "d", Checks: []fleetapi.Check{{}}}
+	created, secrets := map[string]string{"signing-keys": "signing-key"}, map[string]string{} // IDs by resource
 	for _, op := range ops {
 		resource := strings.Split(op.path, "/")[2]
 		if resource == "sessions" {
@@ -220,7 +239,11 @@ func TestTheExamplesOfTheDocumentWorkAsTheyAre(t *testing.T) {
 		if op.RequestBody != nil {
 			body = op.RequestBody.Content["application/json"].Example
 		}
-		a := f.do(op.method, strings.ReplaceAll(op.path, "{id}", created[resource]), body)
+		path := strings.NewReplacer("{id}", created[resource], "{secret_id}", secrets[resource]).Replace(op.path)
+		if query := map[string]string{"preview-role": "?delete=true", "list-refusals": "?client_id=x"}[op.OperationID]; query != "" {
+			path += query
+		}
+		a := f.do(op.method, path, body)
 		documented, ok := op.Responses[strconv.Itoa(a.status)]
 		if !ok || a.status >= 300 {
 			t.Fatalf("%s: status %d: %s", op.OperationID, a.status, a.text)
@@ -231,8 +254,9 @@ func TestTheExamplesOfTheDocumentWorkAsTheyAre(t *testing.T) {
 		if id, ok := got.(object)["id"].(string); ok && rank(op) == 0 {
 			created[resource] = id
 		}
-		if id, ok := got.(object)["client_id"].(string); ok {
+		if id, ok := got.(object)["client_id"].(string); ok && op.OperationID != "explain" {
 			created[resource] = id
+			secrets[resource] = decode[fleetapi.Credential](a).Client.Secrets[0].ID
 		}
 	}
 }

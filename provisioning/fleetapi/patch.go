@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -28,17 +29,34 @@ func (MergePatch[T]) Schema(r huma.Registry) *huma.Schema {
 		return reference
 	}
 	s := huma.SchemaFromType(r, t)
+	loosen(r, s)
 	s.Description = "JSON merge patch (RFC 7396): what is named is replaced, null takes away, maps are merged member by member."
+	r.Map()[name] = s
+	return reference
+}
+
+// loosen makes every member of an object's schema optional and nullable, and
+// those of its own objects.
+func loosen(r huma.Registry, s *huma.Schema) {
 	s.Required = nil
-	for _, property := range s.Properties {
+	for name, property := range s.Properties {
+		if property.Ref != "" {
+			inner := *r.SchemaFromRef(property.Ref)
+			inner.Description, inner.Properties = property.Description, maps.Clone(inner.Properties)
+			for member, schema := range inner.Properties {
+				own := *schema
+				inner.Properties[member] = &own
+			}
+			loosen(r, &inner)
+			property = &inner
+			s.Properties[name] = property
+		}
 		property.Nullable = true
 		if values, ok := property.AdditionalProperties.(*huma.Schema); ok {
 			values.Nullable = true
 		}
 	}
 	s.PrecomputeMessages()
-	r.Map()[name] = s
-	return reference
 }
 
 // apply returns what the patch makes of a value, which it leaves as it is.

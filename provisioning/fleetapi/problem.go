@@ -80,7 +80,7 @@ var (
 	}
 	lastOperator = problemType{
 		"last-operator", http.StatusConflict, "The last operator with full rights stays",
-		"Without an active operator who holds the role " + provisioning.RoleFleetAdmin + ", nobody could give it to anybody. Give it to another operator first.",
+		"Without an active operator who holds the role " + provisioning.RoleFleetAdmin + " and has a secret or a certificate, nobody could give it to anybody. Give it to another operator first.",
 	}
 	roleInUse = problemType{
 		"role-in-use", http.StatusConflict, "Clients hold the role",
@@ -89,6 +89,10 @@ var (
 	builtInRole = problemType{
 		"built-in-role", http.StatusConflict, "The role is built in",
 		"Built-in roles belong to the program. Create a role of your own with the grants you need.",
+	}
+	tooManyRevocations = problemType{
+		"too-many-revocations", http.StatusConflict, "There are too many revocations",
+		"Revocations are forgotten when the last token that they cover has expired. Until then, disable or delete clients in place of revoking their tokens.",
 	}
 	versionMismatch = problemType{
 		"version-mismatch", http.StatusPreconditionFailed, "The record has another version",
@@ -118,13 +122,17 @@ var (
 		"unavailable", http.StatusServiceUnavailable, "The server is stopping",
 		"Try again in a moment.",
 	}
+	incomplete = problemType{
+		"incomplete", http.StatusServiceUnavailable, "Not everything has ended yet",
+		"The client is locked out, but something of it is still there. Repeat the request.",
+	}
 )
 
 // problemTypes lists the kinds in order of their status.
 var problemTypes = []problemType{
 	badRequest, unauthenticated, insufficientScope, escalation, notFound, methodNotAllowed, timedOut, exists, conflict,
-	lastOperator, roleInUse, builtInRole, versionMismatch, tooLarge, unsupportedMediaType, invalid, keyReused, internal,
-	unavailable,
+	lastOperator, roleInUse, builtInRole, tooManyRevocations, versionMismatch, tooLarge, unsupportedMediaType, invalid, keyReused, internal,
+	unavailable, incomplete,
 }
 
 // problem makes a problem of the kind.

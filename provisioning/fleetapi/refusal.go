@@ -14,14 +14,18 @@ import (
 // refuse turns the error of an operation into an answer, and logs it if it is
 // the server's own fault.
 func (a *API) refuse(ctx context.Context, operation string, err error) *Problem {
-	if p := problemOf(err); p != nil {
+	p := problemOf(err)
+	if p != nil && !errors.Is(err, provisioning.ErrIncomplete) {
 		return p
 	}
-	if ctx.Err() != nil {
+	if p == nil && ctx.Err() != nil {
 		return unavailable.problem("The request ended before its answer.")
 	}
 	a.log.ErrorContext(ctx, "an operation failed", logOperation, operation, logError, err)
-	return internal.problem("The server could not do this; its log says why.")
+	if p == nil {
+		p = internal.problem("The server could not do this; its log says why.")
+	}
+	return p
 }
 
 // problemOf is the one table from errors to problems; nil means the server's own
@@ -32,6 +36,9 @@ func problemOf(err error) *Problem {
 	switch {
 	case errors.As(err, &problem):
 		return problem
+	case errors.Is(err, provisioning.ErrIncomplete): // before whatever kept it from being done
+		return incomplete.problem("The client is locked out and its sessions are closed, but something of it is still there; "+
+			"the log says what. Repeat the request, without If-Match or with the record's new ETag.").with("Retry-After", "5")
 	case errors.As(err, &faults):
 		return invalidFields("body", faults)
 	case errors.Is(err, provisioning.ErrExists): // before ErrDeleted, which it may be too
@@ -47,6 +54,8 @@ func problemOf(err error) *Problem {
 		return roleInUse.problem(roleInUseDetail(err))
 	case errors.Is(err, provisioning.ErrBuiltIn):
 		return builtInRole.problem("This role comes with the program. Create one of your own with the grants that you need.")
+	case errors.Is(err, provisioning.ErrTooManyRevocations):
+		return tooManyRevocations.problem(tooManyRevocations.Meaning)
 	case errors.Is(err, provisioning.ErrTooLarge):
 		return tooLarge.problem("The record is too large to be written at once. Give it fewer grants, labels or attributes.")
 	case errors.Is(err, provisioning.ErrClosed):

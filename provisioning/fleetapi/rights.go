@@ -10,8 +10,10 @@ import (
 
 // Nobody hands out a right on this API that they do not hold: not by creating a
 // client, not by changing a client or a role, and not by drawing a new secret of
-// a client that holds more. What counts is the caller's token, not the caller's
-// record, so a narrowed token stays narrow.
+// a client that holds more, or giving it a certificate. What counts is the
+// caller's token, not the caller's record, so a narrowed token stays narrow.
+// Topics and limits are rights on the broker: whoever may write clients or roles
+// gives them to whom they like.
 
 // mayHandOut refuses if the caller would give scopes on this API, beside those
 // that the receiver has already, which the caller's token does not hold. A scope

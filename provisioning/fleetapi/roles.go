@@ -34,6 +34,10 @@ type (
 		ETag string `header:"ETag" doc:"The record's version."`
 		Body Role
 	}
+	updatedRoleOutput struct {
+		ETag string `header:"ETag" doc:"The record's version."`
+		Body UpdatedRole
+	}
 	createdRoleOutput struct {
 		ETag     string `header:"ETag" doc:"The record's version."`
 		Location string `header:"Location" doc:"The path of the record."`
@@ -44,7 +48,7 @@ type (
 
 func (a *API) registerRoles() {
 	example := roleExample()
-	settings := RoleSettings{example.Description, example.Grants}
+	settings := RoleSettings{example.Description, example.Grants, example.Limits}
 	register(a, operation{
 		id: "list-roles", method: http.MethodGet, path: rolesPath, scope: "roles:read", tag: "roles", status: http.StatusOK,
 		summary: "List roles", description: "Lists all roles, built-in ones too, in order of their IDs.",
@@ -63,9 +67,10 @@ func (a *API) registerRoles() {
 	}, a.createRole)
 	register(a, operation{
 		id: "update-role", method: http.MethodPatch, path: rolesPath + "/{id}", scope: "roles:write", tag: "roles", status: http.StatusOK,
-		summary:     "Update a role",
-		description: "Changes what the body names and keeps the rest. Who has the role gets the new grants with the next token.",
-		request:     RoleSettings{Description: example.Description}, answer: example,
+		summary: "Update a role",
+		description: "Changes what the body names and keeps the rest. Rights that the role gives no more end at once for those who have it, " +
+			"in live sessions too; new ones come with the next token. A preview shows beforehand whom it concerns.",
+		request: RoleSettings{Description: example.Description}, answer: UpdatedRole{example, Receipt{Rejudged: 1}},
 		problems: []problemType{escalation, notFound, conflict, builtInRole, versionMismatch},
 	}, a.updateRole)
 	register(a, operation{
@@ -124,14 +129,16 @@ func (a *API) doCreateRole(ctx context.Context, n NewRole) (*createdRoleOutput, 
 	if err := mayHandOut(ctx, nil, fleetScopesOf(grants)); err != nil {
 		return nil, err
 	}
-	role, err := a.service.CreateRole(ctx, provisioning.NewRole{ID: n.ID, Description: n.Description, Grants: grants})
+	role, err := a.service.CreateRole(ctx, provisioning.NewRole{
+		ID: n.ID, Description: n.Description, Grants: grants, Limits: provisioning.Limits(n.Limits),
+	})
 	if err != nil {
 		return nil, err
 	}
 	return &createdRoleOutput{ETag: etag(role.Version), Location: rolesPath + "/" + role.ID, Body: roleOf(role)}, nil
 }
 
-func (a *API) updateRole(ctx context.Context, in *updateRoleInput) (*roleOutput, error) {
+func (a *API) updateRole(ctx context.Context, in *updateRoleInput) (*updatedRoleOutput, error) {
 	if _, err := a.findRole(ctx, in.ID); err != nil {
 		return nil, err
 	}
@@ -139,19 +146,19 @@ func (a *API) updateRole(ctx context.Context, in *updateRoleInput) (*roleOutput,
 	if err != nil {
 		return nil, err
 	}
-	role, err := a.service.UpdateRole(ctx, in.ID, version, func(role *provisioning.Role) error {
-		settings, err := in.Body.apply(RoleSettings{role.Description, grantsOf(role.Grants)})
+	role, receipt, err := a.service.UpdateRole(ctx, in.ID, version, func(role *provisioning.Role) error {
+		settings, err := in.Body.apply(RoleSettings{role.Description, grantsOf(role.Grants), Limits(role.Limits)})
 		if err != nil {
 			return err
 		}
 		has := fleetScopesOf(role.Grants)
-		role.Description, role.Grants = settings.Description, domainGrants(settings.Grants)
+		role.Description, role.Grants, role.Limits = settings.Description, domainGrants(settings.Grants), provisioning.Limits(settings.Limits)
 		return mayHandOut(ctx, has, fleetScopesOf(role.Grants))
 	})
 	if err != nil {
 		return nil, a.checkRoleVersion(ctx, err, in.ID, version)
 	}
-	return &roleOutput{etag(role.Version), roleOf(role)}, nil
+	return &updatedRoleOutput{etag(role.Version), UpdatedRole{roleOf(role), ended(ctx, receipt)}}, nil
 }
 
 func (a *API) deleteRole(ctx context.Context, in *changeRoleInput) (*removalOutput, error) {
@@ -162,10 +169,11 @@ func (a *API) deleteRole(ctx context.Context, in *changeRoleInput) (*removalOutp
 	if err != nil {
 		return nil, err
 	}
-	if err := a.service.DeleteRole(ctx, in.ID, version); err != nil {
+	receipt, err := a.service.DeleteRole(ctx, in.ID, version)
+	if err != nil {
 		return nil, a.checkRoleVersion(ctx, err, in.ID, version)
 	}
-	return &removalOutput{}, nil
+	return &removalOutput{Removal{ended(ctx, receipt)}}, nil
 }
 
 func (a *API) checkRoleVersion(ctx context.Context, err error, id string, ifVersion uint64) error {

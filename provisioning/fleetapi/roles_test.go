@@ -27,7 +27,7 @@ func TestARoleLivesFromCreationToDeletion(t *testing.T) {
 
 	patched := f.do(http.MethodPatch, "/v1/roles/site-reader", `{"description":null,"grants":[{"audience":"boomgate:mqtt","scopes":["sub:a"]}]}`,
 		"If-Match", `"1"`).is(http.StatusOK)
-	if role := decode[fleetapi.Role](patched); role.Description != "" || role.Grants[0].Scopes[0] != "sub:a" || patched.header.Get("ETag") != `"2"` {
+	if role := decode[fleetapi.UpdatedRole](patched); role.Description != "" || role.Grants[0].Scopes[0] != "sub:a" || patched.header.Get("ETag") != `"2"` {
 		t.Errorf("update answered %s with ETag %s", patched.text, patched.header.Get("ETag"))
 	}
 	a := f.do(http.MethodPatch, "/v1/roles/site-reader", `{"description":"x"}`, "If-Match", `"1"`)
@@ -44,6 +44,60 @@ func TestARoleLivesFromCreationToDeletion(t *testing.T) {
 	f.do(http.MethodDelete, "/v1/roles/site-reader", nil).is(http.StatusOK)
 	f.do(http.MethodGet, "/v1/roles/site-reader", nil).isProblem(http.StatusNotFound, "not-found")
 	f.do(http.MethodDelete, "/v1/roles/site-reader", nil).isProblem(http.StatusNotFound, "not-found")
+}
+
+func TestTheLimitsOfARoleAreSetChangedAndTakenAway(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	all := object{
+		"max_sessions": 1, "max_connects_per_minute": 2, "max_messages_per_second": 3, "max_bytes_per_second": 4,
+		"max_subscriptions": 5, "max_retained": 6, "max_payload_bytes": 7,
+	}
+	created := decode[fleetapi.Role](f.do(http.MethodPost, "/v1/roles", object{"id": "r", "limits": all}).is(http.StatusCreated))
+	if created.Limits != (fleetapi.Limits{1, 2, 3, 4, 5, 6, 7}) {
+		t.Errorf("the limits are %+v", created.Limits)
+	}
+	kept, err := f.registry.Role(t.Context(), "r")
+	must(t, err)
+	if kept.Limits != provisioning.Limits(created.Limits) {
+		t.Errorf("kept are the limits %+v", kept.Limits)
+	}
+	steps := []struct {
+		patch string
+		want  fleetapi.Limits
+	}{
+		{`{"limits":{"max_sessions":9}}`, fleetapi.Limits{9, 2, 3, 4, 5, 6, 7}},
+		{`{"limits":{"max_sessions":null,"max_retained":0}}`, fleetapi.Limits{0, 2, 3, 4, 5, 0, 7}},
+		{`{"description":"x"}`, fleetapi.Limits{0, 2, 3, 4, 5, 0, 7}},
+		{`{"limits":null}`, fleetapi.Limits{}},
+	}
+	for _, step := range steps {
+		a := f.do(http.MethodPatch, "/v1/roles/r", step.patch).is(http.StatusOK)
+		if role := decode[fleetapi.UpdatedRole](a); role.Limits != step.want {
+			t.Errorf("%s makes the limits %+v, want %+v", step.patch, role.Limits, step.want)
+		}
+	}
+	for _, limits := range []string{`{"max_sessions":-1}`, `{"max_sessions":1.5}`, `{"max_sessions":4294967296}`, `{"sessions":1}`, `[]`, `5`} {
+		f.do(http.MethodPatch, "/v1/roles/r", `{"limits":`+limits+`}`).isProblem(http.StatusUnprocessableEntity, "invalid")
+		f.do(http.MethodPost, "/v1/roles", `{"id":"s","limits":`+limits+`}`).isProblem(http.StatusUnprocessableEntity, "invalid")
+	}
+}
+
+func TestAChangedRoleHasItsSessionsJudgedAnewAndSaysSo(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.do(http.MethodPost, "/v1/roles", object{"id": "r", "grants": grant(provisioning.AudienceMQTT, "sub:a/#")}).is(http.StatusCreated)
+	narrowed := decode[fleetapi.UpdatedRole](f.do(http.MethodPatch, "/v1/roles/r", object{"grants": grant(provisioning.AudienceMQTT, "sub:a")}).is(http.StatusOK))
+	if narrowed.Receipt != (fleetapi.Receipt{Rejudged: 1}) || !slices.Contains(f.sessions.judged, provisioning.Selection{Role: "r"}) {
+		t.Errorf("the receipt is %+v, judged were %+v", narrowed.Receipt, f.sessions.judged)
+	}
+	described := decode[fleetapi.UpdatedRole](f.do(http.MethodPatch, "/v1/roles/r", `{"description":"x"}`).is(http.StatusOK))
+	if described.Receipt != (fleetapi.Receipt{}) {
+		t.Errorf("a description ends something: %+v", described.Receipt)
+	}
+	if removal := f.do(http.MethodDelete, "/v1/roles/r", nil).is(http.StatusOK); !strings.Contains(removal.text, `"receipt":{`) {
+		t.Errorf("a deletion answers %s", removal.text)
+	}
 }
 
 func TestBuiltInRolesAreListedAndStayAsTheyAre(t *testing.T) {

@@ -140,5 +140,5 @@ func (a *API) closeSession(ctx context.Context, in *sessionInput) (*removalOutpu
 	if err != nil {
 		return nil, err
 	}
-	return &removalOutput{Removal{Receipt(receipt)}}, nil
+	return &removalOutput{Removal{ended(ctx, receipt)}}, nil
 }

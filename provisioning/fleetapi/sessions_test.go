@@ -18,10 +18,11 @@ func TestSessionsAreListedShownAndClosed(t *testing.T) {
 	for _, id := range oddIDs {
 		f.sessions.open(fleetapi.Session{ID: id, ClientID: "device-1", Protocol: "5", Subscriptions: 3})
 	}
-	f.sessions.open(fleetapi.Session{ID: "other", ClientID: "device-2", Protocol: "3.1.1"})
+	other := fleetapi.Session{ID: "other", ClientID: "device-2", Protocol: "3.1.1", TokenID: "jti-1", Renewals: 2, Refused: 3}
+	f.sessions.open(other)
 
 	list := decode[fleetapi.Page[fleetapi.Session]](f.do(http.MethodGet, "/v1/sessions?client_id=device-2", nil).is(http.StatusOK))
-	if len(list.Items) != 1 || list.Items[0].ID != "other" || list.NextCursor != "" {
+	if len(list.Items) != 1 || list.Items[0] != other || list.NextCursor != "" {
 		t.Errorf("sessions of device-2: %+v", list)
 	}
 	for _, id := range oddIDs {

@@ -15,6 +15,7 @@ type Settings struct {
 	Attributes    map[string]string `json:"attributes,omitempty" maxProperties:"32" example:"{\"department\":\"parking\"}" doc:"Claims that every token of the client carries."`
 	TokenTTL      int64             `json:"token_ttl,omitempty" minimum:"60" maximum:"86400" example:"3600" doc:"How long the client's tokens live, in seconds; absent for the server's default."`
 	MQTTClientIDs []string          `json:"mqtt_client_ids,omitempty" nullable:"false" maxItems:"16" example:"[\"sensor-b2-017\"]" doc:"Patterns of the MQTT client IDs that the client may connect with, * for any text; empty for its own ID, or its own ID, a colon and a suffix."`
+	Certificates  []Certificate     `json:"certificates,omitempty" nullable:"false" maxItems:"8" doc:"TLS client certificates that the client may authenticate with at the token endpoint in place of a secret (RFC 8705)."`
 }
 
 // Grant gives scopes on an audience.
@@ -43,6 +44,7 @@ type Client struct {
 	Attributes    map[string]string `json:"attributes" example:"{\"department\":\"parking\"}" doc:"Claims that every token of the client carries."`
 	TokenTTL      int64             `json:"token_ttl,omitzero" example:"3600" doc:"How long tokens live, in seconds; absent for the server's default."`
 	MQTTClientIDs []string          `json:"mqtt_client_ids" nullable:"false" doc:"Patterns of MQTT client IDs; empty for the client's own."`
+	Certificates  []Certificate     `json:"certificates" nullable:"false" doc:"TLS client certificates that the client may authenticate with."`
 	Version       uint64            `json:"version" example:"3" doc:"Counts the writes of the record; its ETag."`
 	CreatedAt     time.Time         `json:"created_at" doc:"When the client was created."`
 	UpdatedAt     time.Time         `json:"updated_at" doc:"When the record was last written."`
@@ -73,14 +75,14 @@ type Credential struct {
 	Receipt               *Receipt   `json:"receipt,omitempty" doc:"What a rotation without overlap ended."`
 }
 
-// Receipt says what ended with a client's rights.
-type Receipt struct {
-	Sessions      int `json:"sessions_closed" example:"1" doc:"Live sessions that were closed."`
-	Subscriptions int `json:"subscriptions_dropped" example:"2" doc:"Subscriptions that ended with them."`
-	Queued        int `json:"queued_dropped" example:"0" doc:"Messages that waited for them and will not be delivered."`
+// UpdatedClient is the answer to a change of a client.
+type UpdatedClient struct {
+	Client
+	Receipt Receipt `json:"receipt" doc:"What ended with the change."`
 }
 
-// ClientChange is the answer to disable and enable.
+// ClientChange is the answer to disable and enable, and to the retirement of a
+// secret.
 type ClientChange struct {
 	Client  Client  `json:"client" doc:"The record as it is now."`
 	Receipt Receipt `json:"receipt" doc:"What ended with it."`
@@ -102,6 +104,19 @@ type Rotation struct {
 type RoleSettings struct {
 	Description string  `json:"description,omitempty" maxLength:"1024" example:"Reads the state of every space of a site." doc:"What the role is for."`
 	Grants      []Grant `json:"grants,omitempty" nullable:"false" maxItems:"256" doc:"The rights that the role gives."`
+	Limits      Limits  `json:"limits,omitzero" doc:"What a client with the role may do at most on the broker."`
+}
+
+// Limits bound what a client may do on the broker. What is absent is not limited
+// by the role; of several roles the highest limit counts.
+type Limits struct {
+	Sessions          int `json:"max_sessions,omitempty" minimum:"0" maximum:"2147483647" example:"2" doc:"Sessions at once."`
+	ConnectsPerMinute int `json:"max_connects_per_minute,omitempty" minimum:"0" maximum:"2147483647" example:"30" doc:"Connections per minute."`
+	MessagesPerSecond int `json:"max_messages_per_second,omitempty" minimum:"0" maximum:"2147483647" example:"10" doc:"Messages published per second."`
+	BytesPerSecond    int `json:"max_bytes_per_second,omitempty" minimum:"0" maximum:"2147483647" example:"10000" doc:"Bytes of payload published per second."`
+	Subscriptions     int `json:"max_subscriptions,omitempty" minimum:"0" maximum:"2147483647" example:"8" doc:"Subscriptions of a session."`
+	Retained          int `json:"max_retained,omitempty" minimum:"0" maximum:"2147483647" example:"16" doc:"Retained messages that the broker keeps of the client."`
+	PayloadBytes      int `json:"max_payload_bytes,omitempty" minimum:"0" maximum:"2147483647" example:"4096" doc:"The size of a message's payload, in bytes."`
 }
 
 // NewRole is the body of a role's creation.
@@ -115,10 +130,17 @@ type Role struct {
 	ID          string    `json:"id" example:"site-reader" doc:"The role's ID."`
 	Description string    `json:"description" example:"Reads the state of every space of a site." doc:"What the role is for."`
 	Grants      []Grant   `json:"grants" nullable:"false" doc:"The rights that the role gives."`
+	Limits      Limits    `json:"limits" doc:"What a client with the role may do at most on the broker."`
 	BuiltIn     bool      `json:"built_in" doc:"Whether the role comes with the program and cannot be changed."`
 	Version     uint64    `json:"version" example:"1" doc:"Counts the writes of the record; its ETag."`
 	CreatedAt   time.Time `json:"created_at" doc:"When the role was created."`
 	UpdatedAt   time.Time `json:"updated_at" doc:"When the record was last written."`
+}
+
+// UpdatedRole is the answer to a change of a role.
+type UpdatedRole struct {
+	Role
+	Receipt Receipt `json:"receipt" doc:"What ended with the change."`
 }
 
 // Session is a live connection to the broker.
@@ -130,6 +152,9 @@ type Session struct {
 	Listener      string    `json:"listener" example:"tls" doc:"Where it came in."`
 	ConnectedAt   time.Time `json:"connected_at" doc:"When it began."`
 	ExpiresAt     time.Time `json:"expires_at,omitzero" doc:"When its token ends, and the session with it."`
+	TokenID       string    `json:"token_id,omitempty" example:"0mq3wzk7v1c9" doc:"The jti of the token that it lives on."`
+	Renewals      int       `json:"renewals" example:"0" doc:"How often it has brought a new token."`
+	Refused       int       `json:"refused" example:"0" doc:"How often it was refused a publication, a subscription or a delivery."`
 	Subscriptions int       `json:"subscriptions" example:"1" doc:"How many subscriptions it has."`
 }
 
@@ -144,7 +169,7 @@ func clientOf(c *provisioning.Client) Client {
 		ID: c.ID, Kind: string(c.Kind), Name: c.Name, Labels: orEmptyMap(c.Labels), Roles: orEmpty(c.Roles),
 		Grants: grantsOf(c.Grants), Status: string(c.Status), Secrets: secretsOf(c.Secrets),
 		Attributes: orEmptyMap(c.Attributes), TokenTTL: int64(c.TokenTTL / time.Second),
-		MQTTClientIDs: orEmpty(c.MQTTClientIDs), Version: c.Version, CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt,
+		MQTTClientIDs: orEmpty(c.MQTTClientIDs), Certificates: certificatesOf(c.Certificates), Version: c.Version, CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt,
 		LastTokenAt: c.LastTokenAt, LastConnectedAt: c.LastConnectedAt, LastMessageAt: c.LastMessageAt,
 	}
 }
@@ -160,13 +185,13 @@ func secretsOf(secrets []provisioning.Secret) []Secret {
 func settingsOf(c *provisioning.Client) Settings {
 	return Settings{
 		Name: c.Name, Labels: c.Labels, Roles: c.Roles, Grants: grantsOf(c.Grants), Attributes: c.Attributes,
-		TokenTTL: int64(c.TokenTTL / time.Second), MQTTClientIDs: c.MQTTClientIDs,
+		TokenTTL: int64(c.TokenTTL / time.Second), MQTTClientIDs: c.MQTTClientIDs, Certificates: certificatesOf(c.Certificates),
 	}
 }
 
 func (s Settings) applyTo(c *provisioning.Client) {
 	c.Name, c.Labels, c.Roles, c.Grants, c.Attributes = s.Name, s.Labels, s.Roles, s.grants(), s.Attributes
-	c.TokenTTL, c.MQTTClientIDs = s.tokenTTL(), s.MQTTClientIDs
+	c.TokenTTL, c.MQTTClientIDs, c.Certificates = s.tokenTTL(), s.MQTTClientIDs, s.certificates()
 }
 
 func (s Settings) tokenTTL() time.Duration { return time.Duration(s.TokenTTL) * time.Second }
@@ -174,7 +199,7 @@ func (s Settings) tokenTTL() time.Duration { return time.Duration(s.TokenTTL) * 
 func (s Settings) grants() []provisioning.Grant { return domainGrants(s.Grants) }
 
 func roleOf(r *provisioning.Role) Role {
-	return Role{r.ID, r.Description, grantsOf(r.Grants), r.BuiltIn, r.Version, r.CreatedAt, r.UpdatedAt}
+	return Role{r.ID, r.Description, grantsOf(r.Grants), Limits(r.Limits), r.BuiltIn, r.Version, r.CreatedAt, r.UpdatedAt}
 }
 
 func grantsOf(grants []provisioning.Grant) []Grant {

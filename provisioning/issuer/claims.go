@@ -17,26 +17,33 @@ const grantTypeClaim = "client-credentials"
 // tokenIDBytes makes a `jti` unique without a register: 128 random bits.
 const tokenIDBytes = 16
 
-// claims is the payload of the default profile: RFC 9068 §2.2, with `scp` and `gty` beside it.
+// claims is the payload of the default profile: RFC 9068 §2.2, with `scp`, `gty` and `credential_id` beside it.
 type claims struct {
-	Issuer    string   `json:"iss"`
-	Subject   string   `json:"sub"`
-	ClientID  string   `json:"client_id"`
-	Audience  any      `json:"aud"` // a string when single (RFC 7519 §4.1.3)
-	IssuedAt  int64    `json:"iat"`
-	NotBefore int64    `json:"nbf"`
-	ExpiresAt int64    `json:"exp"`
-	ID        string   `json:"jti"`
-	Scope     string   `json:"scope"`
-	Scopes    []string `json:"scp"`
-	GrantType string   `json:"gty"`
+	Issuer       string        `json:"iss"`
+	Subject      string        `json:"sub"`
+	ClientID     string        `json:"client_id"`
+	Audience     any           `json:"aud"` // a string when single (RFC 7519 §4.1.3)
+	IssuedAt     int64         `json:"iat"`
+	NotBefore    int64         `json:"nbf"`
+	ExpiresAt    int64         `json:"exp"`
+	ID           string        `json:"jti"`
+	Scope        string        `json:"scope"`
+	Scopes       []string      `json:"scp,omitzero"` // nil: scope is in the authorization information format
+	GrantType    string        `json:"gty"`
+	CredentialID string        `json:"credential_id,omitempty"`
+	Confirmation *confirmation `json:"cnf,omitempty"`
+}
+
+// confirmation binds the token to the holder of a certificate (RFC 8705 §3.1).
+type confirmation struct {
+	Thumbprint string `json:"x5t#S256"`
 }
 
 // registered tells whether name is a claim that the issuer sets itself, in any letter case: verifiers that fold the case
 // of claim names would otherwise read an attribute `EXP` as the expiry.
 func registered(name string) bool {
 	switch strings.ToLower(name) {
-	case "iss", "sub", "client_id", "aud", "iat", "nbf", "exp", "jti", "scope", "scp", "gty":
+	case "iss", "sub", "client_id", "aud", "iat", "nbf", "exp", "jti", "scope", "scp", "gty", "credential_id", "cnf":
 		return true
 	default:
 		return false
@@ -52,17 +59,20 @@ func newTokenID(rand io.Reader) (string, error) {
 }
 
 // encodeClaims returns the payload's JSON: the claims in a fixed order, then the attributes in the order of their names.
-func encodeClaims(issuer, id string, t provisioning.AccessToken, issued, expires time.Time) ([]byte, error) {
+func (i *Issuer) encodeClaims(id string, t provisioning.AccessToken, issued, expires time.Time) ([]byte, error) {
 	c := claims{
-		Issuer: issuer, Subject: t.ClientID, ClientID: t.ClientID, Audience: t.Audience,
+		Issuer: i.cfg.Issuer, Subject: t.ClientID, ClientID: t.ClientID, Audience: t.Audience,
 		IssuedAt: issued.Unix(), NotBefore: issued.Unix(), ExpiresAt: expires.Unix(), ID: id,
-		Scope: strings.Join(t.Scopes, " "), Scopes: t.Scopes, GrantType: grantTypeClaim,
+		GrantType: grantTypeClaim, CredentialID: t.CredentialID,
 	}
-	if c.Scopes == nil {
-		c.Scopes = []string{} // never null
+	if t.Thumbprint != "" {
+		c.Confirmation = &confirmation{t.Thumbprint}
 	}
 	if len(t.Audience) == 1 {
 		c.Audience = t.Audience[0]
+	}
+	if err := i.setScope(&c, t); err != nil {
+		return nil, err
 	}
 	payload, err := json.Marshal(c)
 	if err != nil {
@@ -83,4 +93,24 @@ func encodeClaims(issuer, id string, t provisioning.AccessToken, issued, expires
 	}
 	payload[len(payload)-1] = ','
 	return append(payload, tail[1:]...), nil
+}
+
+// setScope says the scopes in the form that the token is to have.
+func (i *Issuer) setScope(c *claims, t provisioning.AccessToken) error {
+	if !t.AIF {
+		c.Scope, c.Scopes = strings.Join(t.Scopes, " "), t.Scopes
+		if c.Scopes == nil {
+			c.Scopes = []string{} // said to be none, not left out
+		}
+		return nil
+	}
+	if i.cfg.FormatAIF == nil {
+		return fmt.Errorf("%w: this issuer has no authorization information format", ErrInvalidToken)
+	}
+	format, err := i.cfg.FormatAIF(t.Scopes)
+	if err != nil {
+		return fmt.Errorf("%w: writing its authorization information: %w", ErrInvalidToken, err)
+	}
+	c.Scope = base64.RawURLEncoding.EncodeToString(format) // RFC 9431 §2.3: in a JWT, the JSON is base64url-encoded
+	return nil
 }

@@ -1,5 +1,5 @@
-// Package issuer owns the signing keys: it makes them at the first start, keeps them in the store, signs access tokens in
-// the default profile (RFC 9068) and publishes the public halves as a JWK Set (RFC 7517).
+// Package issuer owns the signing keys: it makes them at the first start and in place of revoked ones, keeps them in the
+// store, signs access tokens in the default profile (RFC 9068) and publishes the public halves as a JWK Set (RFC 7517).
 //
 // It signs what it is told to sign. It must not know HTTP, client secrets, grants or MQTT: whether a client may have a
 // token is decided before Mint is called.
@@ -8,13 +8,14 @@ package issuer
 import (
 	"bytes"
 	"context"
-	"crypto"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
 	"net/url"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/boomgate/boomgate/provisioning"
@@ -24,7 +25,8 @@ var (
 	// ErrUnknownKey says that no live key has the asked key ID and algorithm. It is [fs.ErrNotExist] too, for those who
 	// look keys up through an interface of their own.
 	ErrUnknownKey error = unknownKeyError{}
-	// ErrInvalidToken says that a token was asked for that must not exist: without client, audience or lifetime.
+	// ErrInvalidToken says that a token was asked for that must not exist: without client, audience or lifetime, or with
+	// scopes that its form cannot say.
 	ErrInvalidToken = errors.New("issuer: not a mintable token")
 )
 
@@ -43,7 +45,7 @@ type Keys interface {
 	Apply(ctx context.Context, changes provisioning.ChangeSet) error
 }
 
-// Config is what an Issuer needs: all of it.
+// Config is what an Issuer needs: all of it but FormatAIF.
 type Config struct {
 	// Issuer is the `iss` of every token: an http or https URL without query and fragment (RFC 8414 §2).
 	Issuer string
@@ -53,19 +55,18 @@ type Config struct {
 	Now func() time.Time
 	// Rand yields key material and token IDs; it is read concurrently.
 	Rand io.Reader
-	// Logger is told of a new signing key.
+	// Logger is told of signing keys that are made or revoked.
 	Logger *slog.Logger
+	// FormatAIF writes scopes in the authorization information format of MQTT as JSON (RFC 9431 §2.3), or says why that
+	// cannot be; nil: no token says its scopes that way.
+	FormatAIF func(scopes []string) ([]byte, error)
 }
 
-// Issuer mints access tokens and publishes the keys that verify them. It is immutable after Open and safe for concurrent
-// use.
+// Issuer mints access tokens and publishes the keys that verify them. It is safe for concurrent use.
 type Issuer struct {
-	issuer string
-	now    func() time.Time
-	rand   io.Reader
-	signer *signingKey
-	live   map[string]*signingKey
-	jwks   []byte
+	cfg     Config
+	ring    atomic.Pointer[keyRing]
+	changes sync.Mutex // held while the keys change
 }
 
 // Open reads the signing keys, making the first one if there is none yet. Issuers that open one store at the same time
@@ -77,22 +78,12 @@ func Open(ctx context.Context, cfg Config) (*Issuer, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	keys, err := openKeys(ctx, cfg)
+	keys, err := openKeys(ctx, cfg, "")
 	if err != nil {
 		return nil, err
 	}
-	jwks, err := encodeJWKS(keys)
-	if err != nil {
-		return nil, err
-	}
-	live := make(map[string]*signingKey, len(keys))
-	for _, key := range keys {
-		live[key.kid] = key
-	}
-	return &Issuer{
-		issuer: cfg.Issuer, now: cfg.Now, rand: cfg.Rand,
-		signer: newest(keys, algEdDSA), live: live, jwks: jwks,
-	}, nil
+	i := &Issuer{cfg: cfg}
+	return i, i.use(keys)
 }
 
 func (c Config) check() error {
@@ -122,36 +113,27 @@ func isIssuer(u *url.URL) bool {
 
 // JWKS returns the JWK Set document with every live key: public halves only, each with `kid`, `alg` and `use: sig`, the
 // oldest first.
-func (i *Issuer) JWKS() []byte { return bytes.Clone(i.jwks) }
-
-// Key returns the public key with that key ID if it is meant for that algorithm, else an error that matches
-// [ErrUnknownKey].
-func (i *Issuer) Key(_ context.Context, kid, alg string) (crypto.PublicKey, error) {
-	key, ok := i.live[kid]
-	if !ok || key.alg != alg {
-		return nil, ErrUnknownKey
-	}
-	return key.public, nil
-}
+func (i *Issuer) JWKS() []byte { return bytes.Clone(i.ring.Load().jwks) }
 
 // Mint signs an access token in the default profile with the newest Ed25519 key and returns it with its expiry, which is
 // a whole second. It returns an error that matches [ErrInvalidToken] for a token without client ID, audience or a
-// lifetime of at least a second.
+// lifetime of at least a second, and for one whose scopes cannot be said in the authorization information format if they
+// are to be.
 func (i *Issuer) Mint(_ context.Context, t provisioning.AccessToken) (string, time.Time, error) {
 	if t.ClientID == "" || len(t.Audience) == 0 || t.Lifetime < time.Second {
 		return "", time.Time{}, fmt.Errorf("%w: client ID, audience and a lifetime of a second or more are needed", ErrInvalidToken)
 	}
-	id, err := newTokenID(i.rand)
+	id, err := newTokenID(i.cfg.Rand)
 	if err != nil {
 		return "", time.Time{}, err
 	}
-	issued := i.now().Truncate(time.Second)
+	issued := i.cfg.Now().Truncate(time.Second)
 	expires := issued.Add(t.Lifetime.Truncate(time.Second))
-	payload, err := encodeClaims(i.issuer, id, t, issued, expires)
+	payload, err := i.encodeClaims(id, t, issued, expires)
 	if err != nil {
 		return "", time.Time{}, err
 	}
-	text, err := i.signer.sign(payload)
+	text, err := i.ring.Load().signer.sign(payload)
 	if err != nil {
 		return "", time.Time{}, err
 	}

@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
-	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/boomgate/boomgate/provisioning"
 )
@@ -32,8 +31,11 @@ const (
 	// of several issuers that make a first key at once, one wins and the others find its record in their way.
 	firstKeyID = "sig-eddsa-1"
 
-	// openAttempts bounds the rounds of reading and writing until the first key is there: the second round reads what
-	// another issuer has written.
+	// successorPrefix and the key ID of a revoked key are the store's name for the key that follows it, for the same reason.
+	successorPrefix = "sig-eddsa-after-"
+
+	// openAttempts bounds the rounds of reading and writing until a new key is there: the second round reads what another
+	// issuer has written.
 	openAttempts = 3
 
 	minRSABits = 2048 // RFC 7518 §3.3
@@ -44,55 +46,73 @@ const (
 
 // signingKey is a live key, ready for use.
 type signingKey struct {
-	kid     string // RFC 7638 thumbprint
+	kid     string   // RFC 7638 thumbprint
+	names   []string // the store's, most often one
 	alg     string
 	created time.Time
-	method  jwt.SigningMethod
 	private crypto.Signer
 	public  crypto.PublicKey
 	header  string // the encoded JOSE header, with the dot that follows it
 }
 
-// openKeys returns the live keys in order of age, at least one of them for EdDSA.
-func openKeys(ctx context.Context, cfg Config) ([]*signingKey, error) {
+// openKeys returns the live keys in order of age; the newest for EdDSA is not the retired one, and is made if need be.
+func openKeys(ctx context.Context, cfg Config, retired string) ([]*signingKey, error) {
+	name, after := firstKeyID, time.Time{}
 	for range openAttempts {
-		records, err := cfg.Store.Keys(ctx, provisioning.UseSignature)
-		if err != nil {
-			return nil, fmt.Errorf("reading the signing keys: %w", err)
-		}
-		keys, err := parseKeys(records)
+		keys, err := readKeys(ctx, cfg.Store)
 		if err != nil {
 			return nil, err
 		}
-		if newest(keys, algEdDSA) != nil {
+		signer := newest(keys, algEdDSA)
+		if signer != nil && signer.kid != retired {
 			return keys, nil
 		}
-		if err := makeFirstKey(ctx, cfg); err != nil {
+		if signer != nil {
+			name, after = successorPrefix+signer.kid, signer.created
+		}
+		if err := makeKey(ctx, cfg, name, after); err != nil {
 			return nil, err
 		}
 	}
-	return nil, fmt.Errorf("making the first signing key: the name %s is taken in the store, but there is no such key", firstKeyID)
+	return nil, fmt.Errorf("making a signing key: the name %s is taken in the store, but there is no such key", name)
 }
 
-// makeFirstKey writes a new Ed25519 key unless another issuer was faster, which is no error.
-func makeFirstKey(ctx context.Context, cfg Config) error {
+func readKeys(ctx context.Context, store Keys) ([]*signingKey, error) {
+	records, err := store.Keys(ctx, provisioning.UseSignature)
+	if err != nil {
+		return nil, fmt.Errorf("reading the signing keys: %w", err)
+	}
+	return parseKeys(records)
+}
+
+// makeKey writes a new Ed25519 key of that name unless another issuer was faster, which is no error. It is younger than
+// after, whatever the clock says.
+func makeKey(ctx context.Context, cfg Config, name string, after time.Time) error {
 	seed := make([]byte, ed25519.SeedSize)
 	if _, err := io.ReadFull(cfg.Rand, seed); err != nil {
-		return fmt.Errorf("making the first signing key: %w", err)
+		return fmt.Errorf("making a signing key: %w", err)
 	}
 	private, err := x509.MarshalPKCS8PrivateKey(ed25519.NewKeyFromSeed(seed))
 	if err != nil {
-		return fmt.Errorf("encoding the first signing key: %w", err)
+		return fmt.Errorf("encoding a signing key: %w", err)
 	}
-	key := provisioning.Key{ID: firstKeyID, Use: provisioning.UseSignature, Alg: algEdDSA, Private: private, CreatedAt: cfg.Now().UTC().Truncate(time.Millisecond)}
-	err = cfg.Store.Apply(ctx, provisioning.ChangeSet{Keys: []provisioning.KeyChange{{Key: key}}})
+	created := cfg.Now().UTC().Truncate(time.Millisecond)
+	if !created.After(after) {
+		created = after.Add(time.Millisecond)
+	}
+	record := provisioning.Key{ID: name, Use: provisioning.UseSignature, Alg: algEdDSA, Private: private, CreatedAt: created}
+	key, err := parseKey(record)
+	if err != nil {
+		return fmt.Errorf("checking a new signing key: %w", err)
+	}
+	err = cfg.Store.Apply(ctx, provisioning.ChangeSet{Keys: []provisioning.KeyChange{{Key: record}}})
 	if errors.Is(err, provisioning.ErrConflict) || errors.Is(err, provisioning.ErrExists) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("keeping the first signing key: %w", err)
+		return fmt.Errorf("keeping a signing key: %w", err)
 	}
-	cfg.Logger.InfoContext(ctx, "signing key made", keyKeyID, key.ID, keyAlgorithm, key.Alg)
+	cfg.Logger.InfoContext(ctx, "signing key made", keyKeyID, key.kid, keyAlgorithm, key.alg)
 	return nil
 }
 
@@ -105,9 +125,11 @@ func parseKeys(records []provisioning.Key) ([]*signingKey, error) {
 		if err != nil {
 			return nil, fmt.Errorf("signing key %s in the store: %w", record.ID, err)
 		}
-		if !slices.ContainsFunc(keys, func(k *signingKey) bool { return k.kid == key.kid }) {
-			keys = append(keys, key)
+		if at := slices.IndexFunc(keys, hasID(key.kid)); at >= 0 {
+			keys[at].names = append(keys[at].names, record.ID)
+			continue
 		}
+		keys = append(keys, key)
 	}
 	slices.SortFunc(keys, func(a, b *signingKey) int {
 		if c := a.created.Compare(b.created); c != 0 {
@@ -139,7 +161,7 @@ func parseKey(record provisioning.Key) (*signingKey, error) {
 		return nil, err
 	}
 	return &signingKey{
-		kid: kid, alg: record.Alg, created: record.CreatedAt, method: jwt.GetSigningMethod(record.Alg),
+		kid: kid, names: []string{record.ID}, alg: record.Alg, created: record.CreatedAt,
 		private: private, public: private.Public(), header: header,
 	}, nil
 }
@@ -171,17 +193,23 @@ func encodeHeader(alg, kid string) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(header) + ".", nil
 }
 
-// sign returns the compact serialisation (RFC 7515 §3.1) of the payload.
+// sign returns the compact serialisation (RFC 7515 §3.1) of the payload. It is for EdDSA keys, which sign the text itself
+// and need no randomness for it (RFC 8037 §3.1).
 func (k *signingKey) sign(payload []byte) (string, error) {
 	text := make([]byte, 0, len(k.header)+base64.RawURLEncoding.EncodedLen(len(payload)+ed25519.SignatureSize)+2)
 	text = append(text, k.header...)
 	text = base64.RawURLEncoding.AppendEncode(text, payload)
-	signature, err := k.method.Sign(string(text), k.private)
+	signature, err := k.private.Sign(nil, text, crypto.Hash(0))
 	if err != nil {
 		return "", fmt.Errorf("signing with key %s: %w", k.kid, err)
 	}
 	text = append(text, '.')
 	return string(base64.RawURLEncoding.AppendEncode(text, signature)), nil
+}
+
+// hasID returns the test for a key's ID.
+func hasID(kid string) func(*signingKey) bool {
+	return func(k *signingKey) bool { return k.kid == kid }
 }
 
 // newest returns the youngest key of that algorithm, nil if there is none.

@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
@@ -10,11 +11,12 @@ import (
 	"github.com/boomgate/boomgate/provisioning"
 )
 
-// credentials is what a client shows to say who it is. A client ID that nobody can have is the empty string, which costs
-// the usual work and which logs may show.
+// credentials is what a client shows to say who it is: a secret, or a chain of certificates. A client ID that nobody can
+// have is the empty string, which costs the usual work and which logs may show.
 type credentials struct {
 	clientID string
 	secret   string
+	chain    []*x509.Certificate // nil: the secret counts
 }
 
 func newCredentials(clientID, secret string) credentials {
@@ -24,19 +26,14 @@ func newCredentials(clientID, secret string) credentials {
 	return credentials{clientID: clientID, secret: secret}
 }
 
-// readCredentials takes the credentials from the Authorization header or from the body, which must not both have some
-// (RFC 6749 §2.3). A client_id in the body beside the header only names the client and must be the same.
-func readCredentials(header http.Header, req *tokenRequest) (credentials, error) {
-	authorization := header.Values("Authorization")
+// readCredentials takes the credentials from the Authorization header, from the body, or from the TLS connection. Header
+// and body must not both have some (RFC 6749 §2.3); a client_id in the body beside the header only names the client and
+// must be the same. A certificate counts only where a client_id comes with nothing else (RFC 8705 §2): browsers and
+// proxies show theirs to every server that asks, without meaning to authenticate by it.
+func (h *Handler) readCredentials(r *http.Request, req *tokenRequest) (credentials, error) {
+	authorization := r.Header.Values("Authorization")
 	if len(authorization) == 0 {
-		if req.clientID == "" || req.clientSecret == "" {
-			return credentials{}, refuse(invalidClient, ReasonCredentialsMissing,
-				"authenticate with client_id and client_secret in the body, or with HTTP Basic")
-		}
-		if req.assertion {
-			return credentials{}, twoAuthentications()
-		}
-		return newCredentials(req.clientID, req.clientSecret), nil
+		return h.bodyCredentials(r, req)
 	}
 	if len(authorization) > 1 || req.clientSecret != "" || req.assertion {
 		return credentials{}, twoAuthentications()
@@ -51,6 +48,26 @@ func readCredentials(header http.Header, req *tokenRequest) (credentials, error)
 			"the client_id in the body is not that of the Authorization header")
 	}
 	return basic, nil
+}
+
+// bodyCredentials takes the credentials of a request without an Authorization header.
+func (h *Handler) bodyCredentials(r *http.Request, req *tokenRequest) (credentials, error) {
+	shown := newCredentials(req.clientID, req.clientSecret)
+	switch chain := h.shownCertificates(r); {
+	case req.clientID != "" && req.clientSecret != "" && req.assertion:
+		return credentials{}, twoAuthentications()
+	case req.clientID != "" && req.clientSecret != "":
+		return shown, nil
+	case req.clientID != "" && !req.assertion && len(chain) > 0:
+		shown.chain = chain
+		return shown, nil
+	case h.cfg.MutualTLS:
+		return credentials{}, refuse(invalidClient, ReasonCredentialsMissing,
+			"authenticate with client_id and client_secret in the body, with HTTP Basic, or with client_id and a TLS client certificate")
+	default:
+		return credentials{}, refuse(invalidClient, ReasonCredentialsMissing,
+			"authenticate with client_id and client_secret in the body, or with HTTP Basic")
+	}
 }
 
 func twoAuthentications() error {
@@ -69,27 +86,53 @@ func decodeBasic(authorization string) (credentials, bool) {
 	return newCredentials(clientID, secret), errID == nil && errSecret == nil
 }
 
+// principal is an authenticated client.
+type principal struct {
+	*provisioning.Client
+	credentialID string
+	thumbprint   string // of the certificate that its tokens are bound to; empty: they are not
+}
+
 // authenticate returns the client that the credentials belong to. Every pair that does not fit gets the same answer for
-// the same work: an unknown client, a wrong secret, a disabled client.
+// the same work: an unknown client, a wrong secret or certificate, a disabled client.
 //
 // Failures are not counted against a client or an address. Whoever knows a client ID could use such a count to lock the
 // device out; and generated secrets, of 256 random bits, are not guessed. What is bounded is the work: see
 // [Config.MaxConcurrent].
-func (h *Handler) authenticate(ctx context.Context, c credentials) (*provisioning.Client, string, error) {
+func (h *Handler) authenticate(ctx context.Context, c credentials) (*principal, error) {
 	select {
 	case h.slots <- struct{}{}:
 		defer func() { <-h.slots }()
 	case <-ctx.Done():
-		return nil, "", ctx.Err()
+		return nil, ctx.Err()
 	}
-	client, secretID, err := h.cfg.Registry.Authenticate(ctx, c.clientID, c.secret)
+	check, wrong := h.checkSecret, "the client is unknown or its secret is wrong"
+	if c.chain != nil {
+		check, wrong = h.checkCertificate, "the client is unknown or its certificate is wrong"
+	}
+	who, err := check(ctx, c)
 	if errors.Is(err, provisioning.ErrUnauthenticated) {
-		return nil, "", refuse(invalidClient, authenticationReason(err), "the client is unknown or its secret is wrong")
+		return nil, refuse(invalidClient, authenticationReason(err), wrong)
 	}
 	if err != nil {
-		return nil, "", fmt.Errorf("authenticating a client: %w", err)
+		return nil, fmt.Errorf("authenticating a client: %w", err)
 	}
-	return client, secretID, nil
+	return who, nil
+}
+
+func (h *Handler) checkSecret(ctx context.Context, c credentials) (*principal, error) {
+	client, secretID, err := h.cfg.Registry.Authenticate(ctx, c.clientID, c.secret)
+	return &principal{Client: client, credentialID: secretID}, err
+}
+
+func (h *Handler) checkCertificate(ctx context.Context, c credentials) (*principal, error) {
+	now := h.cfg.Now()
+	trusted := h.trusted(c.chain, now)
+	client, certificateID, err := h.cfg.Registry.AuthenticateCertificate(ctx, c.clientID, c.chain[0], trusted)
+	if err == nil && lapsed(c.chain[0], now) {
+		err = &provisioning.AuthenticationError{Reason: provisioning.AuthenticationReason(ReasonCertificateLapsed)}
+	}
+	return &principal{Client: client, credentialID: certificateID, thumbprint: provisioning.Thumbprint(c.chain[0])}, err
 }
 
 // authenticationReason is the domain's reason, which the operator may know and the client may not.

@@ -1,5 +1,5 @@
-// Package oauth is the authorization server's HTTP face: the token endpoint (RFC 6749, client credentials grant), the
-// server metadata (RFC 8414) and the JWK Set.
+// Package oauth is the authorization server's HTTP face: the token endpoint (RFC 6749, client credentials grant, with
+// secrets or, by RFC 8705, with TLS certificates), the server metadata (RFC 8414) and the JWK Set.
 //
 // It decides which audience and scopes a token may carry; who a client is, what it holds, how scopes compare and how a
 // token is signed are asked of others, through the small interfaces of [Config]. It must not know the store, signing

@@ -16,6 +16,7 @@ const maxComparisons = 1 << 18
 type entitlement struct {
 	audiences []string
 	scopes    []string
+	aif       bool // the scopes are to be said as authorization information
 }
 
 // entitle decides which audiences and scopes the client gets for its request.
@@ -38,6 +39,9 @@ func (h *Handler) entitle(ctx context.Context, client *provisioning.Client, req 
 		}
 		held = append(held, scopes)
 	}
+	if req.scopes == nil && len(held) == 1 {
+		return entitlement{audiences: audiences, scopes: held[0]}, nil
+	}
 	c := newComparer(held, h.cfg.Covers)
 	if req.scopes == nil {
 		scopes, err := c.common()
@@ -54,7 +58,7 @@ func (h *Handler) entitle(ctx context.Context, client *provisioning.Client, req 
 				fmt.Sprintf("scope %d of %d is outside of what this client holds for the audience", i+1, len(scopes)))
 		}
 	}
-	return entitlement{audiences: audiences, scopes: scopes}, nil
+	return entitlement{audiences: audiences, scopes: scopes, aif: req.aif != nil}, nil
 }
 
 // refuseAudience says why the client has no scopes for the audience.
@@ -114,9 +118,6 @@ func (c *comparer) heldEverywhere(scope string) (bool, error) {
 
 // common returns every scope that is held for one audience and, it or something wider, for all the others.
 func (c *comparer) common() ([]string, error) {
-	if len(c.held) == 1 {
-		return c.held[0], nil
-	}
 	var common []string
 	for _, scope := range unique(slices.Concat(c.held...)) {
 		everywhere, err := c.heldEverywhere(scope)

@@ -9,17 +9,17 @@ import (
 
 // Keys of the log records.
 const (
-	keyRequestID = "request_id"
-	keyRemote    = "remote"
-	keyClientID  = "client_id"
-	keySecretID  = "secret_id"
-	keyStatus    = "status"
-	keyError     = "error"
-	keyReason    = "reason"
-	keyAudience  = "audience"
-	keyScopes    = "scopes"
-	keyExpiresAt = "expires_at"
-	keyCause     = "cause"
+	keyRequestID    = "request_id"
+	keyRemote       = "remote"
+	keyClientID     = "client_id"
+	keyCredentialID = "credential_id"
+	keyStatus       = "status"
+	keyError        = "error"
+	keyReason       = "reason"
+	keyAudience     = "audience"
+	keyScopes       = "scopes"
+	keyExpiresAt    = "expires_at"
+	keyCause        = "cause"
 )
 
 // Event tells what became of one token request. Nothing in it is a secret, a token or an unchecked text of the client.
@@ -27,11 +27,12 @@ type Event struct {
 	Time      time.Time
 	RequestID string // as in the answer's X-Request-Id
 	Remote    string // the address of the connection
-	// ClientID is the client ID that was shown, if it has the form of one; it is nobody's for certain unless SecretID is
-	// set.
+	// ClientID is the client ID that was shown, if it has the form of one; it is nobody's for certain unless CredentialID
+	// is set.
 	ClientID string
-	// SecretID says which secret fitted; empty if the client was not authenticated.
-	SecretID string
+	// CredentialID says which credential fitted: the ID of a secret, or that of a certificate ("x5t:" and its SHA-256
+	// thumbprint); empty if the client was not authenticated.
+	CredentialID string
 	// Status is the HTTP status of the answer; Error its code (RFC 6749 §5.2) and Reason the operator's reason, both
 	// empty if a token was issued.
 	Status int
@@ -49,13 +50,15 @@ func (e Event) Issued() bool { return e.Status == http.StatusOK }
 
 // report hands the event to the log and the observer. The cause is for the log alone.
 func (h *Handler) report(ctx context.Context, event Event, cause error) {
-	switch log, attrs := h.cfg.Logger, event.attrs(cause); {
+	switch log := h.cfg.Logger; {
 	case event.Issued():
-		log.LogAttrs(ctx, slog.LevelDebug, "token issued", attrs...)
+		if log.Enabled(ctx, slog.LevelDebug) { // the attributes cost more than the rest of the report
+			log.LogAttrs(ctx, slog.LevelDebug, "token issued", event.attrs(cause)...)
+		}
 	case event.Reason == ReasonFault:
-		log.LogAttrs(ctx, slog.LevelError, "token request failed", attrs...)
+		log.LogAttrs(ctx, slog.LevelError, "token request failed", event.attrs(cause)...)
 	default:
-		log.LogAttrs(ctx, slog.LevelInfo, "token refused", attrs...)
+		log.LogAttrs(ctx, slog.LevelInfo, "token refused", event.attrs(cause)...)
 	}
 	if h.cfg.Observe != nil {
 		h.cfg.Observe(event)
@@ -72,8 +75,8 @@ func (e Event) attrs(cause error) []slog.Attr {
 	if e.ClientID != "" {
 		attrs = append(attrs, slog.String(keyClientID, e.ClientID))
 	}
-	if e.SecretID != "" {
-		attrs = append(attrs, slog.String(keySecretID, e.SecretID))
+	if e.CredentialID != "" {
+		attrs = append(attrs, slog.String(keyCredentialID, e.CredentialID))
 	}
 	if e.Error != "" {
 		attrs = append(attrs, slog.String(keyError, e.Error), slog.String(keyReason, string(e.Reason)))

@@ -23,11 +23,7 @@ func parseForm(body []byte) (*tokenRequest, error) {
 		assertion:    form.Get(paramAssertion) != "" || form.Get(paramAssertionType) != "",
 	}
 	if scope := form.Get(paramScope); scope != "" {
-		if tornAtPlus(scope) {
-			return nil, refuse(invalidScope, ReasonScopeTorn,
-				"the scope was torn apart: in a form, + means a space; send it as %2B (curl: --data-urlencode)")
-		}
-		if req.scopes, err = splitScope(scope); err != nil {
+		if req.scopes, req.aif, err = formScope(scope); err != nil {
 			return nil, err
 		}
 	}
@@ -37,6 +33,20 @@ func parseForm(body []byte) (*tokenRequest, error) {
 		}
 	}
 	return req, nil
+}
+
+// formScope returns the scopes that a form names, or the JSON that does.
+func formScope(scope string) (scopes []string, aif []byte, err error) {
+	aif, isAIF := aifOfText(scope)
+	if isAIF && aifTornAtPlus(scope) || !isAIF && tornAtPlus(scope) {
+		return nil, nil, refuse(invalidScope, ReasonScopeTorn,
+			"the scope was torn apart: in a form, + means a space; send it as %2B (curl: --data-urlencode)")
+	}
+	if isAIF {
+		return nil, aif, nil
+	}
+	scopes, err = splitScope(scope)
+	return scopes, nil, err
 }
 
 // tornAtPlus tells whether a decoded scope shows the gap that a single-level wildcard has left: `sub:a/+/b`, sent as it

@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -27,6 +28,10 @@ type Registry interface {
 	// Authenticate returns the client and the ID of the secret that fitted. Whatever is wrong with the pair, the error
 	// matches [provisioning.ErrUnauthenticated] and the work is the same.
 	Authenticate(ctx context.Context, clientID, secret string) (*provisioning.Client, string, error)
+	// AuthenticateCertificate does the same for a certificate whose private key the caller has proven to hold, and returns
+	// the certificate's credential ID. Whether its chain leads to an authority of [Config.ClientCAs] now is what trusted
+	// tells.
+	AuthenticateCertificate(ctx context.Context, clientID string, cert *x509.Certificate, trusted bool) (*provisioning.Client, string, error)
 	// Scopes returns the scopes that the client holds for the audience, each once, with placeholders filled in.
 	Scopes(ctx context.Context, client *provisioning.Client, audience string) ([]string, error)
 	// Audiences returns the audiences that the client has grants for.
@@ -36,6 +41,14 @@ type Registry interface {
 // Minter signs access tokens. Mint may be called concurrently; it returns the token's text and expiry.
 type Minter interface {
 	Mint(ctx context.Context, t provisioning.AccessToken) (text string, expiresAt time.Time, err error)
+}
+
+// AIF is the authorization information format (RFC 9237) in which a request may say its scopes. Its methods are pure.
+type AIF interface {
+	// ParseAIF returns the scopes that the JSON says, or an error if any part of it is malformed.
+	ParseAIF(data []byte) ([]string, error)
+	// FormatAIF returns the JSON that says the scopes, or an error if it cannot.
+	FormatAIF(scopes []string) ([]byte, error)
 }
 
 // Config is what a Handler needs.
@@ -50,6 +63,15 @@ type Config struct {
 	JWKS     func() []byte
 	// Covers tells whether whoever holds the granted scope holds the requested one too.
 	Covers func(granted, requested string) bool
+	// AIF reads and writes scopes in the authorization information format of MQTT (RFC 9431 §2.3); nil: requests that use
+	// it are refused.
+	AIF AIF
+	// MutualTLS lets clients authenticate with a certificate in place of a secret, for tokens that are bound to it
+	// (RFC 8705). The server must ask for one and need not verify it; behind a proxy that ends TLS there is none to see.
+	MutualTLS bool
+	// ClientCAs are the authorities whose certificates clients may use (tls_client_auth); nil: certificates must be
+	// registered one by one (self_signed_tls_client_auth). It needs MutualTLS.
+	ClientCAs *x509.CertPool
 	// Now is the clock; Rand yields request IDs and is read concurrently.
 	Now  func() time.Time
 	Rand io.Reader
@@ -84,7 +106,7 @@ func New(cfg Config) (*Handler, error) {
 	if cfg.MaxConcurrent == 0 {
 		cfg.MaxConcurrent = 2 * runtime.GOMAXPROCS(0)
 	}
-	metadata, err := encodeMetadata(cfg.Issuer)
+	metadata, err := encodeMetadata(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -122,6 +144,9 @@ func (c Config) check() error {
 	}
 	if c.DefaultTTL != 0 && (c.DefaultTTL < time.Second || c.DefaultTTL > provisioning.MaxTokenTTL) {
 		faults = append(faults, errors.New("oauth: DefaultTTL must be a second to a day"))
+	}
+	if c.ClientCAs != nil && !c.MutualTLS {
+		faults = append(faults, errors.New("oauth: ClientCAs needs MutualTLS"))
 	}
 	if c.MaxConcurrent < 0 {
 		faults = append(faults, errors.New("oauth: MaxConcurrent must not be negative"))

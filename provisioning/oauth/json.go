@@ -35,7 +35,9 @@ func parseJSON(body []byte) (*tokenRequest, error) {
 		}
 	}
 	req.assertion = assertion != "" || assertionType != ""
-	if req.scopes, err = listMember(members, paramScope, splitScope, checkScopes); err != nil {
+	if aif, ok := aifOfMember(members[paramScope]); ok {
+		req.aif = aif
+	} else if req.scopes, err = listMember(members, paramScope, splitScope, checkScopes); err != nil {
 		return nil, err
 	}
 	one := func(audience string) ([]string, error) { return checkAudiences([]string{audience}) }

@@ -24,16 +24,25 @@ type metadata struct {
 	ResponseTypes []string `json:"response_types_supported"` // required; none, as there is no authorization endpoint
 	GrantTypes    []string `json:"grant_types_supported"`
 	AuthMethods   []string `json:"token_endpoint_auth_methods_supported"`
+	BoundTokens   bool     `json:"tls_client_certificate_bound_access_tokens,omitempty"` // RFC 8705 §3.3
 }
 
-func encodeMetadata(issuer string) ([]byte, error) {
+func encodeMetadata(cfg Config) ([]byte, error) {
+	methods := []string{"client_secret_basic", "client_secret_post"}
+	if cfg.ClientCAs != nil {
+		methods = append(methods, "tls_client_auth")
+	}
+	if cfg.MutualTLS {
+		methods = append(methods, "self_signed_tls_client_auth")
+	}
 	document, err := json.Marshal(metadata{
-		Issuer:        issuer,
-		TokenEndpoint: endpoint(issuer, tokenPath),
-		JWKS:          endpoint(issuer, jwksPath),
+		Issuer:        cfg.Issuer,
+		TokenEndpoint: endpoint(cfg.Issuer, tokenPath),
+		JWKS:          endpoint(cfg.Issuer, jwksPath),
 		ResponseTypes: []string{},
 		GrantTypes:    []string{grantClientCredentials},
-		AuthMethods:   []string{"client_secret_basic", "client_secret_post"},
+		AuthMethods:   methods,
+		BoundTokens:   cfg.MutualTLS,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encoding the server metadata: %w", err)

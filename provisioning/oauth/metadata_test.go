@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/boomgate/boomgate/provisioning"
 	"github.com/boomgate/boomgate/provisioning/oauth"
 )
 
@@ -62,11 +63,32 @@ func TestTheEndpointsFollowAnIssuerWithAPath(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		recorder := serveInProcess(handler, newRequest(t, http.MethodGet, "/.well-known/oauth-authorization-server", "", ""))
+		recorder := serveInProcess(newMux(handler), newRequest(t, http.MethodGet, "/.well-known/oauth-authorization-server", "", ""))
 		if body := recorder.Body.String(); !strings.Contains(body, `"issuer":"`+issuer+`"`) ||
 			!strings.Contains(body, `"token_endpoint":"https://example.org/gate/oauth/token"`) {
 			t.Errorf("the metadata of %s is %s", issuer, body)
 		}
+	}
+}
+
+func TestARevokedSigningKeyLeavesTheKeySetAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := w.sensor(t, "lot1-b2-017")
+	old := w.token(t, w.postForm(t, c.form()), provisioning.AudienceMQTT).KeyID
+	path := w.url + "/.well-known/jwks.json"
+	response, body := fetch(t, newRequest(t, http.MethodGet, path, "", ""))
+	if !strings.Contains(body, old) {
+		t.Fatalf("the key set %s has not the key %s", body, old)
+	}
+	if err := w.issuer.Revoke(t.Context(), old); err != nil {
+		t.Fatal(err)
+	}
+	again := newRequest(t, http.MethodGet, path, "", "")
+	again.Header.Set("If-None-Match", response.Header.Get("ETag"))
+	successor := w.token(t, w.postForm(t, c.form()), provisioning.AudienceMQTT).KeyID
+	if response, body := fetch(t, again); response.StatusCode != http.StatusOK || strings.Contains(body, old) || !strings.Contains(body, successor) {
+		t.Errorf("the answer is %d %s, want the key set with %s in place of %s", response.StatusCode, body, successor, old)
 	}
 }
 

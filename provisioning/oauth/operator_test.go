@@ -2,6 +2,7 @@ package oauth_test
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -26,7 +27,7 @@ func TestTheOperatorLearnsWhatBecameOfARequest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !issued.Issued() || issued.ClientID != c.id || issued.SecretID != client.Secrets[0].ID || issued.Scopes != 6 ||
+	if !issued.Issued() || issued.ClientID != c.id || issued.CredentialID != client.Secrets[0].ID || issued.Scopes != 6 ||
 		len(issued.Audience) != 1 || issued.ExpiresAt.IsZero() || issued.Time.IsZero() || issued.Remote == "" {
 		t.Errorf("the event of a token is %+v", issued)
 	}
@@ -73,11 +74,13 @@ func TestO1_NothingThatAClientSendsReachesTheLogOrAnError(t *testing.T) {
 		c.form("client_id", marker).Encode(), c.form("client_secret", marker).Encode(), c.form("client_id", c.secret).Encode(),
 		c.form("client_id", marker+"\n{\"level\":\"ERROR\"}").Encode(), c.form().Encode() + "&" + marker + "=1&" + marker + "=2",
 		c.form().Encode() + "&" + marker + "=%zz", c.form("client_assertion", marker).Encode(), c.form("scope", "sub:a/ /"+marker).Encode(),
+		c.form("scope", `[["`+marker+`",["pub"]]]`).Encode(), c.form("scope", `[["a",["`+marker+`"]]]`).Encode(),
+		c.form("scope", base64url(`[["`+marker+`",["pub"]]]`)).Encode(),
 	} {
 		ask(newRequest(t, http.MethodPost, target, formType, body))
 	}
 	for _, body := range []string{
-		`{"` + marker + `":1,"` + marker + `":2}`, `{"scope":["` + marker + `"]}`, `{"client_id":["` + marker + `"]}`, `{"` + marker,
+		`{"` + marker + `":1,"` + marker + `":2}`, `{"scope":["` + marker + `"]}`, `{"scope":[["` + marker + `",["pub"]]]}`, `{"client_id":["` + marker + `"]}`, `{"` + marker,
 		`{"client_secret":"` + c.secret + `","client_secret":"` + c.secret + `"}`,
 	} {
 		ask(newRequest(t, http.MethodPost, target, jsonType, body))
@@ -270,9 +273,11 @@ func TestAFaultOfTheServerGivesNoTokenAndNoDetails(t *testing.T) {
 
 func TestNewNamesEveryFaultOfItsConfiguration(t *testing.T) {
 	t.Parallel()
-	_, err := oauth.New(oauth.Config{Issuer: "gate.example", DefaultTTL: time.Millisecond, MaxConcurrent: -1})
+	_, err := oauth.New(oauth.Config{
+		Issuer: "gate.example", DefaultTTL: time.Millisecond, MaxConcurrent: -1, ClientCAs: x509.NewCertPool(),
+	})
 	for _, field := range []string{
-		"Issuer", "Registry", "Minter", "JWKS", "Covers", "Now", "Rand", "Logger", "DefaultTTL", "MaxConcurrent",
+		"Issuer", "Registry", "Minter", "JWKS", "Covers", "Now", "Rand", "Logger", "DefaultTTL", "MaxConcurrent", "ClientCAs",
 	} {
 		if err == nil || !strings.Contains(err.Error(), field) {
 			t.Errorf("error is %v, want it to name %s", err, field)

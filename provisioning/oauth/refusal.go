@@ -45,6 +45,7 @@ const (
 	ReasonAuthorizationHeader Reason = "authorization-header"
 	ReasonCredentialsMissing  Reason = "credentials-missing"
 	ReasonUnauthenticated     Reason = "unauthenticated"
+	ReasonCertificateLapsed   Reason = "certificate-lapsed"
 	ReasonNoGrants            Reason = "no-grants"
 	ReasonGrantsUnusable      Reason = "grants-unusable"
 	ReasonAudience            Reason = "audience-not-held"

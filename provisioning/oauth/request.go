@@ -50,11 +50,12 @@ type tokenRequest struct {
 	clientSecret string
 	assertion    bool     // another way to authenticate is in the body
 	scopes       []string // nil: everything that the client holds
+	aif          []byte   // the scopes, where they are said as authorization information in JSON
 	audiences    []string // nil: the default
 }
 
 // readRequest reads the token request of r, whose body may be a form or JSON.
-func readRequest(w http.ResponseWriter, r *http.Request) (*tokenRequest, error) {
+func (h *Handler) readRequest(w http.ResponseWriter, r *http.Request) (*tokenRequest, error) {
 	if err := checkQuery(r.URL.RawQuery); err != nil {
 		return nil, err
 	}
@@ -71,7 +72,12 @@ func readRequest(w http.ResponseWriter, r *http.Request) (*tokenRequest, error) 
 	if err != nil {
 		return nil, refuse(invalidRequest, ReasonBodyUnreadable, "the body could not be read")
 	}
-	return parse(body)
+	req, err := parse(body)
+	if err != nil || req.aif == nil {
+		return req, err
+	}
+	req.scopes, err = h.readAIF(req.aif)
+	return req, err
 }
 
 // checkQuery refuses parameters in the URL: it ends in the logs of every proxy on the way (RFC 6749 §2.3.1), and a scope

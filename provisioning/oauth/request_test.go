@@ -70,11 +70,10 @@ func TestO2_UnknownClientAndWrongSecretCannotBeToldApart(t *testing.T) {
 	w := newWorld(t)
 	c := w.sensor(t, "lot1-b2-017")
 	w.token(t, w.postForm(t, c.form()), "boomgate:mqtt")
-	wrong := func(c credential) (answer, [3]int64) {
+	wrong := func(c credential) (answer, work) {
 		before := w.registry.work()
 		a := w.postForm(t, c.form())
-		after := w.registry.work()
-		return a, [3]int64{after[0] - before[0], after[1] - before[1], after[2] - before[2]}
+		return a, w.registry.work().since(before)
 	}
 	secret := w.sensor(t, "lot1-b2-018").secret
 	want, work := wrong(credential{c.id, secret})
@@ -238,7 +237,8 @@ func TestO3_AJSONBodyThatIsNotAPlainObjectIsRefused(t *testing.T) {
 		"null scope":                 {start + `,"scope":null}`, "invalid_request", "scope must be a string or an array"},
 		"number as scope":            {start + `,"scope":1}`, "invalid_request", "scope must be a string or an array"},
 		"object as scope":            {start + `,"scope":{"a":"b"}}`, "invalid_request", "scope must be a string or an array"},
-		"nested scope":               {start + `,"scope":[["a"]]}`, "invalid_request", "scope must be a string or an array"},
+		"nested scope":               {start + `,"scope":[["a"]]}`, "invalid_scope", "pub and sub"},
+		"scope nested too late":      {start + `,"scope":["a",["b"]]}`, "invalid_request", "scope must be a string or an array"},
 		"null in scope":              {start + `,"scope":["a",null]}`, "invalid_request", "scope must be a string or an array"},
 		"numbers in audience":        {start + `,"audience":[1]}`, "invalid_request", "audience must be a string or an array"},
 		"nothing as scope":           {start + `,"scope":[]}`, "invalid_scope", "names nothing"},

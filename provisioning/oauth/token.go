@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/boomgate/boomgate/provisioning"
@@ -70,29 +69,29 @@ func (h *Handler) issue(w http.ResponseWriter, r *http.Request, event *Event) (*
 		refusal.status = http.StatusMethodNotAllowed
 		return nil, refusal
 	}
-	req, err := readRequest(w, r)
+	req, err := h.readRequest(w, r)
 	if err != nil {
 		return nil, err
 	}
 	if err := checkGrantType(req.grantType); err != nil {
 		return nil, err
 	}
-	shown, err := readCredentials(r.Header, req)
+	shown, err := h.readCredentials(r, req)
 	if err != nil {
 		return nil, err
 	}
 	event.ClientID = shown.clientID
-	client, secretID, err := h.authenticate(r.Context(), shown)
+	who, err := h.authenticate(r.Context(), shown)
 	if err != nil {
 		return nil, err
 	}
-	event.SecretID = secretID
-	may, err := h.entitle(r.Context(), client, req)
+	event.CredentialID = who.credentialID
+	may, err := h.entitle(r.Context(), who.Client, req)
 	if err != nil {
 		return nil, err
 	}
 	event.Audience, event.Scopes = may.audiences, len(may.scopes)
-	return h.mint(r.Context(), client, may, event)
+	return h.mint(r.Context(), who, may, event)
 }
 
 func checkGrantType(grantType string) error {
@@ -107,13 +106,18 @@ func checkGrantType(grantType string) error {
 }
 
 // mint has the token signed and makes the answer.
-func (h *Handler) mint(ctx context.Context, client *provisioning.Client, may entitlement, event *Event) (*tokenResponse, error) {
-	lifetime := client.TokenTTL
+func (h *Handler) mint(ctx context.Context, who *principal, may entitlement, event *Event) (*tokenResponse, error) {
+	scope, err := h.scopeText(may)
+	if err != nil {
+		return nil, fmt.Errorf("writing the scope of an answer: %w", err)
+	}
+	lifetime := who.TokenTTL
 	if lifetime == 0 {
 		lifetime = h.cfg.DefaultTTL
 	}
 	text, expiresAt, err := h.cfg.Minter.Mint(ctx, provisioning.AccessToken{
-		ClientID: client.ID, Audience: may.audiences, Scopes: may.scopes, Attributes: client.Attributes, Lifetime: lifetime,
+		ClientID: who.ID, Audience: may.audiences, Scopes: may.scopes, AIF: may.aif, Attributes: who.Attributes,
+		Lifetime: lifetime, CredentialID: who.credentialID, Thumbprint: who.thumbprint,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("minting a token: %w", err)
@@ -127,7 +131,7 @@ func (h *Handler) mint(ctx context.Context, client *provisioning.Client, may ent
 		TokenType:   "Bearer",
 		// A token's times are whole seconds: counted from the second that has begun, as `iat` is.
 		ExpiresIn: int64(expiresAt.Sub(h.cfg.Now().Truncate(time.Second)) / time.Second),
-		Scope:     strings.Join(may.scopes, " "),
+		Scope:     scope,
 	}, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -29,21 +30,36 @@ const issuerURL = "https://gate.example"
 // scopeLanguage hands the registry the scope language of the broker, as the program does.
 type scopeLanguage struct{}
 
-func (scopeLanguage) CheckTemplate(template string) error { return topicacl.CheckTemplate(template) }
-
-func (scopeLanguage) Expand(template string, value func(string) (string, bool)) (string, error) {
-	return topicacl.Expand(template, value)
+func (scopeLanguage) ParseTemplate(text string) (provisioning.ScopeTemplate, error) {
+	return topicacl.ParseTemplate(text)
 }
+
+func (scopeLanguage) Covers(granted, requested string) bool {
+	return topicacl.Covers(granted, requested)
+}
+
+// aif hands the server the authorization information format of the broker, as the program does.
+type aif struct{}
+
+func (aif) ParseAIF(data []byte) ([]string, error)    { return topicacl.ParseAIF(data) }
+func (aif) FormatAIF(scopes []string) ([]byte, error) { return topicacl.FormatAIF(scopes) }
 
 // countingRegistry counts the work that a request causes.
 type countingRegistry struct {
 	oauth.Registry
-	authenticate, scopes, audiences atomic.Int64
+	authenticate, certificate, scopes, audiences atomic.Int64
 }
 
 func (c *countingRegistry) Authenticate(ctx context.Context, id, secret string) (*provisioning.Client, string, error) {
 	c.authenticate.Add(1)
 	return c.Registry.Authenticate(ctx, id, secret)
+}
+
+func (c *countingRegistry) AuthenticateCertificate(
+	ctx context.Context, id string, cert *x509.Certificate, trusted bool,
+) (*provisioning.Client, string, error) {
+	c.certificate.Add(1)
+	return c.Registry.AuthenticateCertificate(ctx, id, cert, trusted)
 }
 
 func (c *countingRegistry) Scopes(ctx context.Context, client *provisioning.Client, audience string) ([]string, error) {
@@ -56,8 +72,19 @@ func (c *countingRegistry) Audiences(ctx context.Context, client *provisioning.C
 	return c.Registry.Audiences(ctx, client)
 }
 
-func (c *countingRegistry) work() [3]int64 {
-	return [3]int64{c.authenticate.Load(), c.scopes.Load(), c.audiences.Load()}
+// work counts the calls of each method.
+type work struct{ authenticate, certificate, scopes, audiences int64 }
+
+func (c *countingRegistry) work() work {
+	return work{c.authenticate.Load(), c.certificate.Load(), c.scopes.Load(), c.audiences.Load()}
+}
+
+// since returns the calls that were made after earlier.
+func (w work) since(earlier work) work {
+	return work{
+		w.authenticate - earlier.authenticate, w.certificate - earlier.certificate,
+		w.scopes - earlier.scopes, w.audiences - earlier.audiences,
+	}
 }
 
 // journal keeps what the operator gets to see.
@@ -125,15 +152,18 @@ func newWorldOn(tb testing.TB, store provisioning.Store) *world {
 	tb.Helper()
 	w := &world{journal: new(journal)}
 	log := slog.New(slog.NewJSONHandler(w.journal, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	var err error
+	revocations, err := provisioning.OpenRevocations(tb.Context(), store, time.Now)
+	if err != nil {
+		tb.Fatal(err)
+	}
 	w.service, err = provisioning.NewService(tb.Context(), provisioning.Config{
-		Store: store, Scopes: scopeLanguage{}, Now: time.Now, Rand: rand.Reader, Logger: log,
+		Store: store, Scopes: scopeLanguage{}, Revocations: revocations, Now: time.Now, Rand: rand.Reader, Logger: log,
 	})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	w.issuer, err = issuer.Open(tb.Context(), issuer.Config{
-		Issuer: issuerURL, Store: store, Now: time.Now, Rand: rand.Reader, Logger: log,
+		Issuer: issuerURL, Store: store, Now: time.Now, Rand: rand.Reader, Logger: log, FormatAIF: topicacl.FormatAIF,
 	})
 	if err != nil {
 		tb.Fatal(err)
@@ -153,7 +183,7 @@ func newWorldOn(tb testing.TB, store provisioning.Store) *world {
 
 func (w *world) config() oauth.Config {
 	return oauth.Config{
-		Issuer: issuerURL, Registry: w.registry, Minter: w.issuer, Covers: topicacl.Covers, JWKS: w.issuer.JWKS,
+		Issuer: issuerURL, Registry: w.registry, Minter: w.issuer, Covers: topicacl.Covers, AIF: aif{}, JWKS: w.issuer.JWKS,
 		Now: time.Now, Rand: rand.Reader, Logger: slog.New(slog.DiscardHandler), Observe: w.journal.observe,
 	}
 }
@@ -268,7 +298,12 @@ func (w *world) post(tb testing.TB, contentType, body string) answer {
 // send returns the endpoint's answer, after checking what holds for every one of them.
 func send(tb testing.TB, r *http.Request) answer {
 	tb.Helper()
-	response, err := http.DefaultTransport.RoundTrip(r)
+	return sendThrough(tb, http.DefaultTransport, r)
+}
+
+func sendThrough(tb testing.TB, transport http.RoundTripper, r *http.Request) answer {
+	tb.Helper()
+	response, err := transport.RoundTrip(r)
 	if err != nil {
 		tb.Fatal(err)
 	}

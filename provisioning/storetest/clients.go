@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 
@@ -23,13 +24,28 @@ func testOwnership(t *testing.T, s provisioning.Store) {
 	want := given.Clone()
 	apply(t, s, put(given))
 	given.Labels["site"], given.Grants[0].Scopes[0], given.Secrets[0].Hash = "other", "other", "other"
+	given.Certificates[0].Thumbprint = "other"
 	readBack(t, s, want)
 	got, err := s.Client(context.Background(), "a")
 	if err != nil {
 		t.Fatal(err)
 	}
 	got.Labels["site"], got.Grants[0].Scopes[0], got.Secrets[0].Hash = "other", "other", "other"
+	got.Certificates[0].Thumbprint = "other"
 	readBack(t, s, want)
+	role := newRole("r")
+	apply(t, s, putRole(role))
+	role.Grants[0].Scopes[0] = "other"
+	for range 2 {
+		got, err := s.Role(context.Background(), "r")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if difference := compare(got, newRole("r")); difference != "" {
+			t.Fatalf("role: %s", difference)
+		}
+		got.Grants[0].Scopes[0] = "other"
+	}
 }
 
 func testVersions(t *testing.T, s provisioning.Store) {
@@ -151,6 +167,8 @@ func testMalformed(t *testing.T, s provisioning.Store) {
 		"a client twice":               put(c, c),
 		"a role at version 7":          {Roles: []provisioning.RoleChange{{Role: role}}},
 		"a sighting of no client":      sight(provisioning.Sighting{MessageAt: epoch}),
+		"a revocation without an ID":   revoke(provisioning.Revocation{ClientID: "a"}),
+		"a revocation twice":           revoke(newRevocation("x"), newRevocation("x")),
 		"a role twice":                 {Roles: []provisioning.RoleChange{{Role: newRole("r")}, {Role: newRole("r")}}},
 	} {
 		if err := s.Apply(context.Background(), set); err == nil {
@@ -209,6 +227,9 @@ func testClosed(t *testing.T, s provisioning.Store) {
 	}
 	gone(t, s, "a", provisioning.ErrClosed)
 	refuse(t, s, put(newClient("b")), provisioning.ErrClosed)
+	if _, err := s.Revocations(context.Background(), "", 1); !errors.Is(err, provisioning.ErrClosed) {
+		t.Errorf("Revocations returned %v", err)
+	}
 }
 
 func testCancelled(t *testing.T, s provisioning.Store) {
@@ -219,6 +240,9 @@ func testCancelled(t *testing.T, s provisioning.Store) {
 	}
 	if _, err := s.Clients(ctx, provisioning.Query{}); err == nil {
 		t.Error("Clients succeeded")
+	}
+	if _, err := s.Revocations(ctx, "", 1); err == nil {
+		t.Error("Revocations succeeded")
 	}
 	gone(t, s, "a", provisioning.ErrNotFound)
 }
@@ -232,7 +256,8 @@ func testReopen(t *testing.T, s provisioning.Store, reopen func(testing.TB, prov
 	)
 	key := newKey("k", "sig")
 	apply(t, s, putRole(newRole("r")), put(kept, dead), seen, bury(tombstone(dead)),
-		provisioning.ChangeSet{Keys: []provisioning.KeyChange{{Key: key}}})
+		provisioning.ChangeSet{Keys: []provisioning.KeyChange{{Key: key}}},
+		revoke(newRevocation("x"), newRevocation("y")), forget(newRevocation("x")))
 	kept.See(seen.Seen[0])
 	for range 2 {
 		s = reopen(t, s)
@@ -241,6 +266,11 @@ func testReopen(t *testing.T, s provisioning.Store, reopen func(testing.TB, prov
 		keys, err := s.Keys(context.Background(), "sig")
 		if err != nil || len(keys) != 1 || compare(keys[0], key) != "" {
 			t.Fatalf("got keys %v, error %v", keys, err)
+		}
+		wantRevocations(t, s, newRevocation("y"))
+		role, err := s.Role(context.Background(), "r")
+		if err != nil || compare(role, newRole("r")) != "" {
+			t.Fatalf("got role %+v, error %v", role, err)
 		}
 		page, err := s.Clients(context.Background(), provisioning.Query{Role: "r", Labels: map[string]string{"site": "garage-1"}})
 		if err != nil || len(page.Clients) != 1 || compare(&page.Clients[0], kept) != "" {

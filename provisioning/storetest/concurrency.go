@@ -161,3 +161,71 @@ func testReadersSeeWholeSets(t *testing.T, s provisioning.Store) {
 	readBack(t, s, a)
 	readBack(t, s, b)
 }
+
+// testReadsAfterWrites writes a client and a role together while readers ask for
+// either in every way there is. No answer may be older than what a finished write
+// has left, or than what the same reader was shown before.
+func testReadsAfterWrites(t *testing.T, s provisioning.Store) {
+	const writes = 60
+	c, r := newClient("a"), newRole("r")
+	write := func() error {
+		set := put(c)
+		set.Roles = putRole(r).Roles
+		return s.Apply(context.Background(), set)
+	}
+	if err := write(); err != nil {
+		t.Fatal(err)
+	}
+	var written atomic.Uint64
+	var finished atomic.Bool
+	together(4, func(worker int) {
+		if worker == 0 {
+			defer finished.Store(true)
+			for range writes {
+				c, r = next(c, func(*provisioning.Client) {}), r.Clone()
+				r.Version++
+				if err := write(); err != nil {
+					t.Errorf("Apply: %v", err)
+					return
+				}
+				written.Store(c.Version)
+			}
+			return
+		}
+		var last uint64
+		for way := worker; !finished.Load(); way++ {
+			last = max(last, written.Load())
+			version, err := readVersion(s, way)
+			if err != nil || version < last {
+				t.Errorf("read %d shows version %d after version %d, error %v", way%3, version, last, err)
+				return
+			}
+			last = version
+		}
+	})
+	readBack(t, s, c)
+	apply(t, s, bury(tombstone(c)))
+	gone(t, s, "a", provisioning.ErrDeleted)
+}
+
+// readVersion reads the version of client "a", from memory if it is there, or of
+// role "r".
+func readVersion(s provisioning.Store, way int) (uint64, error) {
+	switch way % 3 {
+	case 0:
+		r, err := s.Role(context.Background(), "r")
+		if err != nil {
+			return 0, err
+		}
+		return r.Version, nil
+	case 1:
+		if c := s.Cached("a"); c != nil {
+			return c.Version, nil
+		}
+	}
+	c, err := s.Client(context.Background(), "a")
+	if err != nil {
+		return 0, err
+	}
+	return c.Version, nil
+}

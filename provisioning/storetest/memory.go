@@ -29,6 +29,7 @@ type memoryState struct {
 	tombstones map[string]provisioning.Tombstone
 	roles      map[string]*provisioning.Role
 	keys       map[string]provisioning.Key
+	revoked    map[string]provisioning.Revocation
 	// writers says which change set has written a record: "client x", "role x".
 	writers map[string]string
 }
@@ -39,7 +40,8 @@ var _ provisioning.Store = (*Memory)(nil)
 func NewMemory() *Memory {
 	return &Memory{state: memoryState{
 		clients: map[string]*provisioning.Client{}, tombstones: map[string]provisioning.Tombstone{},
-		roles: map[string]*provisioning.Role{}, keys: map[string]provisioning.Key{}, writers: map[string]string{},
+		roles: map[string]*provisioning.Role{}, keys: map[string]provisioning.Key{},
+		revoked: map[string]provisioning.Revocation{}, writers: map[string]string{},
 	}}
 }
 
@@ -77,6 +79,19 @@ func (m *Memory) Client(ctx context.Context, id string) (*provisioning.Client, e
 		return nil, provisioning.ErrDeleted
 	}
 	return nil, provisioning.ErrNotFound
+}
+
+// Cached implements [provisioning.ClientReader].
+func (m *Memory) Cached(id string) *provisioning.Client {
+	leave, err := m.enter(context.Background())
+	if err != nil {
+		return nil
+	}
+	defer leave()
+	if c, ok := m.state.clients[id]; ok {
+		return c.WithoutClocks()
+	}
+	return nil
 }
 
 // Clients implements [provisioning.ClientReader].
@@ -185,9 +200,10 @@ func (m *Memory) Apply(ctx context.Context, set provisioning.ChangeSet) error {
 		return err
 	}
 	switch total := len(set.Clients) + len(set.Roles) + len(set.Keys); applied {
+	case 0:
+		next.revoke(set.Revocations)
 	case total: // only the sightings are left
 		next = m.state.clone()
-	case 0:
 	default:
 		return provisioning.ErrConflict
 	}
@@ -198,7 +214,8 @@ func (m *Memory) Apply(ctx context.Context, set provisioning.ChangeSet) error {
 
 func (s memoryState) clone() memoryState {
 	return memoryState{
-		maps.Clone(s.clients), maps.Clone(s.tombstones), maps.Clone(s.roles), maps.Clone(s.keys), maps.Clone(s.writers),
+		maps.Clone(s.clients), maps.Clone(s.tombstones), maps.Clone(s.roles), maps.Clone(s.keys), maps.Clone(s.revoked),
+		maps.Clone(s.writers),
 	}
 }
 
@@ -354,6 +371,13 @@ func wellFormed(set provisioning.ChangeSet) error {
 		name := "client " + changedID(change)
 		if seen[name] || t != nil && change.Before == 0 {
 			return errors.New("malformed client change")
+		}
+		seen[name] = true
+	}
+	for _, change := range set.Revocations {
+		name := "revocation " + change.Revocation.ID
+		if seen[name] || change.Revocation.ID == "" {
+			return errors.New("malformed revocation change")
 		}
 		seen[name] = true
 	}

@@ -1,10 +1,6 @@
 package storetest
 
-import (
-	"time"
-
-	"github.com/boomgate/boomgate/provisioning"
-)
+import "github.com/boomgate/boomgate/provisioning"
 
 // withClocks returns a client as it is to be stored: with the clocks that are
 // stored. Of no client, it returns none.
@@ -12,11 +8,7 @@ func (s memoryState) withClocks(c *provisioning.Client) *provisioning.Client {
 	if c == nil {
 		return nil
 	}
-	c = c.Clone()
-	c.LastTokenAt, c.LastConnectedAt, c.LastMessageAt = time.Time{}, time.Time{}, time.Time{}
-	for i := range c.Secrets {
-		c.Secrets[i].LastUsedAt = time.Time{}
-	}
+	c = c.WithoutClocks()
 	if stored := s.clients[c.ID]; stored != nil {
 		c.See(provisioning.Sighting{TokenAt: stored.LastTokenAt, ConnectedAt: stored.LastConnectedAt, MessageAt: stored.LastMessageAt})
 		for _, secret := range stored.Secrets {

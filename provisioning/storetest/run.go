@@ -32,6 +32,10 @@ func Run(t *testing.T, open Opener) {
 		"ARoleThatIsHeldCannotBeDeleted":            testRoleInUse,
 		"AClientCannotHoldARoleThatIsNotThere":      testUnknownRole,
 		"KeysAreKeptByUse":                          testKeys,
+		"RevocationsAreKeptInOrder":                 testRevocations,
+		"ARevocationIsDeletedOnlyAsItWasRead":       testRevocationDeletion,
+		"RevocationsGoWithChangesInOneSet":          testRevocationsBesideChanges,
+		"RevocationsOfManyWritersAreAllKept":        testRevocationRace,
 		"AClockShowsTheLatestSighting":              testSightings,
 		"WhoIsNotThereIsNotSeen":                    testSightingsOfNobody,
 		"SightingsGoWithChangesInOneSet":            testSightingsBesideChanges,
@@ -46,6 +50,7 @@ func Run(t *testing.T, open Opener) {
 		"OneOfManyCreationsOfAnIDWins":              testCreateRace,
 		"ARoleIsNeverDeletedUnderAClientBeingMade":  testRoleRace,
 		"AReaderSeesEveryChangeSetWholeOrNotAtAll":  testReadersSeeWholeSets,
+		"AReadThatBeginsAfterAWriteSeesIt":          testReadsAfterWrites,
 		"AClosedStoreRefusesAndClosesAgain":         testClosed,
 		"ACancelledContextIsHonoured":               testCancelled,
 		"IDsThatArePrefixesOfEachOtherKeepTheirOwn": testPrefixes,
@@ -83,6 +88,9 @@ func newClient(id string) *provisioning.Client {
 		},
 		Attributes: map[string]string{"department": "sales"}, TokenTTL: 90 * time.Second,
 		MQTTClientIDs: []string{id, id + ":*"}, Version: 1, CreatedAt: epoch, UpdatedAt: epoch,
+		Certificates: []provisioning.Certificate{
+			{Thumbprint: "thumbprint"}, {SubjectDN: "CN=" + id}, {DNS: "a.example"}, {URI: "urn:a"}, {IP: "::1"}, {Email: "a@a.example"},
+		},
 	}
 }
 
@@ -97,6 +105,9 @@ func newRole(id string) *provisioning.Role {
 	return &provisioning.Role{
 		ID: id, Description: "the role " + id, Version: 1, CreatedAt: epoch, UpdatedAt: epoch,
 		Grants: []provisioning.Grant{{Audience: "boomgate:mqtt", Scopes: []string{"sub:a/#"}}},
+		Limits: provisioning.Limits{
+			Sessions: 1, ConnectsPerMinute: 2, MessagesPerSecond: 3, BytesPerSecond: 4, Subscriptions: 5, Retained: 6, PayloadBytes: 7,
+		},
 	}
 }
 
@@ -156,7 +167,8 @@ func refuse(tb testing.TB, s provisioning.Store, set provisioning.ChangeSet, wan
 	}
 }
 
-// readBack checks that a client is stored as it is given.
+// readBack checks that a client is stored as it is given, and held in memory so if
+// it is at all.
 func readBack(tb testing.TB, s provisioning.Store, want *provisioning.Client) {
 	tb.Helper()
 	got, err := s.Client(context.Background(), want.ID)
@@ -166,6 +178,11 @@ func readBack(tb testing.TB, s provisioning.Store, want *provisioning.Client) {
 	if difference := compare(got, want); difference != "" {
 		tb.Fatalf("client %q: %s", want.ID, difference)
 	}
+	if cached := s.Cached(want.ID); cached != nil {
+		if difference := compare(cached, want.WithoutClocks()); difference != "" {
+			tb.Fatalf("client %q in memory: %s", want.ID, difference)
+		}
+	}
 }
 
 // gone checks that a client is not there, for the reason given.
@@ -173,6 +190,9 @@ func gone(tb testing.TB, s provisioning.Store, id string, want error) {
 	tb.Helper()
 	if c, err := s.Client(context.Background(), id); c != nil || !errors.Is(err, want) {
 		tb.Fatalf("client %q: got %v and error %v, want none and %v", id, c, err, want)
+	}
+	if c := s.Cached(id); c != nil {
+		tb.Fatalf("client %q is in memory: %v", id, c)
 	}
 }
 
