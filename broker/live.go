@@ -17,7 +17,9 @@ func newLive() *live { return &live{byID: map[string]*peer{}} }
 
 // takeOver makes p the holder of the client ID (MQTT 5 §3.1.4). A connection
 // that held it is ended, and takeOver returns when everything of it is cleaned
-// up, or when p itself is closed, which its connect deadline bounds.
+// up. That holds for a p that has itself been taken over meanwhile, too: if it ran
+// ahead, its successor would not wait for those before it, and one of them could
+// have mochi throw the successor out.
 func (l *live) takeOver(id string, p *peer) {
 	l.mu.Lock()
 	old := l.byID[id]
@@ -27,10 +29,7 @@ func (l *live) takeOver(id string, p *peer) {
 		return
 	}
 	old.kick(packets.ErrSessionTakenOver)
-	select {
-	case <-old.done:
-	case <-p.conn.closed:
-	}
+	<-old.done
 }
 
 // holder is the connection that holds the client ID, or nil.

@@ -85,6 +85,12 @@ func (r *running) connect(id string, options ...with) (*raw, packets.Packet) {
 
 func (c *raw) connect(id string, options ...with) packets.Packet {
 	c.tb.Helper()
+	c.sendConnect(id, options...)
+	return c.expect(packets.Connack)
+}
+
+func (c *raw) sendConnect(id string, options ...with) {
+	c.tb.Helper()
 	pk := packets.Packet{
 		FixedHeader:     packets.FixedHeader{Type: packets.Connect},
 		ProtocolVersion: 4,
@@ -98,7 +104,21 @@ func (c *raw) connect(id string, options ...with) packets.Packet {
 	}
 	c.version = pk.ProtocolVersion
 	c.send(pk)
-	return c.expect(packets.Connack)
+}
+
+// lives reports whether the connection is open once its packets so far have been dealt with.
+func (c *raw) lives() bool {
+	if c.trySend(packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Pingreq}}) != nil {
+		return false
+	}
+	for {
+		switch pk, err := c.read(); {
+		case err != nil:
+			return false
+		case pk.FixedHeader.Type == packets.Pingresp:
+			return true
+		}
+	}
 }
 
 func (c *raw) send(pk packets.Packet) {

@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -291,4 +292,23 @@ func TestTheOperatorIsToldOfMessagesWithoutRoom(t *testing.T) {
 		must(t, r.Publish(t.Context(), "a", []byte("x"), 1, false))
 	}
 	eventually(t, "the log says so", func() bool { return strings.Contains(r.log.String(), "too many unacknowledged") })
+}
+
+func TestOfManyThatConnectAtOnceUnderOneIDOneStays(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	for range 20 {
+		group := make([]*raw, 12)
+		for i := range group { // none waits for its CONNACK
+			group[i] = r.dial()
+			group[i].sendConnect("same", kept)
+		}
+		for _, c := range group {
+			c.lives() // its CONNECT has been dealt with
+		}
+		eventually(t, "one connection is left", func() bool {
+			group = slices.DeleteFunc(group, func(c *raw) bool { return !c.lives() })
+			return len(group) == 1
+		})
+	}
 }
