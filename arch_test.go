@@ -38,6 +38,7 @@ var imports = map[string][]string{
 	"e2e":                      {},
 	"e2e/attacks":              {},
 	"e2e/harness":              {"provisioning", "provisioning/badgerstore"}, // a key of the server, to forge with
+	"e2e/soak":                 {},
 	"provisioning":             {},
 	"provisioning/badgerstore": {"provisioning", badger},
 	"provisioning/fleetapi":    {"provisioning"},
@@ -52,6 +53,7 @@ var testImports = map[string][]string{
 	"device-sim":               {mochi}, // a small gateway to knock at
 	"e2e":                      {"e2e/harness"},
 	"e2e/attacks":              {"e2e/harness"},
+	"e2e/soak":                 {"e2e/harness"},
 	"provisioning":             {"provisioning/badgerstore", "provisioning/storetest", "authhook/topicacl"},
 	"provisioning/badgerstore": {"provisioning/storetest"},
 	"provisioning/fleetapi":    {"provisioning/badgerstore", "authhook/topicacl"},

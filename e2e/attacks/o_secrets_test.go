@@ -109,7 +109,9 @@ func TestO1_NobodyForgesALineOfTheLog(t *testing.T) {
 		w.Publish(harness.Message{Topic: forged, QoS: 1})
 		w.Subscribe(0, forged)
 		for _, h := range []harness.Hello{
-			{ID: forged, Password: token}, {ID: forged, User: forged, Password: forged}, {ID: "meter", Method: forged, Password: forged},
+			{ID: forged, Password: token},
+			{ID: forged, User: forged, Password: forged},
+			{ID: "meter", Method: forged, Password: forged},
 			{ID: "meter", Password: token, Will: &harness.Message{Topic: forged}},
 		} {
 			w := harness.Dial(t, s.MQTT, version)
@@ -131,9 +133,14 @@ func TestO1_NoProcessTakesOrShowsASecretAmongItsArguments(t *testing.T) {
 	s := harness.StartServer(t)
 	c := s.Service("meter", "pub:a")
 	for _, command := range [][]string{
-		{"token", "--client-secret", c.ClientSecret}, {"token", "--secret", c.ClientSecret}, {"token", "--password", c.ClientSecret},
-		{"explain", "--token", "x", "publish", "a"}, {"subscribe", "--token", "x"}, {"devices", "list", "--token", "x"},
-		{"devices", "create", "--secret", c.ClientSecret}, {"serve", "--root-secret", "x"},
+		{"token", "--client-secret", c.ClientSecret},
+		{"token", "--secret", c.ClientSecret},
+		{"token", "--password", c.ClientSecret},
+		{"explain", "--token", "x", "publish", "a"},
+		{"subscribe", "--token", "x"},
+		{"devices", "list", "--token", "x"},
+		{"devices", "create", "--secret", c.ClientSecret},
+		{"serve", "--root-secret", "x"},
 	} {
 		output, code := s.Try(command...)
 		if code != 2 || !strings.Contains(output, "unknown flag") || strings.Contains(output, c.ClientSecret) {

@@ -53,7 +53,8 @@ func TestO2_WhoeverFailsToAuthenticateLearnsNothing(t *testing.T) {
 	s.Change(http.MethodDelete, "/v1/services/deleted", nil)
 	s.Change(http.MethodDelete, "/v1/services/bare/secrets/"+s.Secrets("services", "bare")[0], nil)
 	wrong := func(c harness.Credential) harness.Credential {
-		c.ClientSecret = meter.ClientSecret[:len(meter.ClientSecret)-1] + "x"
+		last := len(meter.ClientSecret) - 1
+		c.ClientSecret = meter.ClientSecret[:last] + nextCharacter(meter.ClientSecret[last])
 		return c
 	}
 	first := s.AskToken(wrong(meter))

@@ -58,3 +58,6 @@ func EncodeUnsubscribe(version byte, id uint16, filters ...string) []byte {
 	}
 	return Frame(TypeUnsubscribe<<4|2, body)
 }
+
+// Present says whether a CONNACK has found a session.
+func (p Packet) Present() bool { return p.present }

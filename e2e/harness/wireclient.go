@@ -329,7 +329,7 @@ func (r Refusal) In(version byte) byte {
 // finds the rule in the server's log.
 func ExpectRefused(tb testing.TB, s *Server, version byte, h Hello, want Refusal, rule string) {
 	tb.Helper()
-	w := DialAsStranger(tb, s.MQTT, version)
+	w := Dial(tb, s.MQTT, version)
 	ack := w.Connect(h)
 	if ack.Code() != want.In(version) {
 		tb.Errorf("CONNACK 0x%02x, want 0x%02x (%s)", ack.Code(), want.In(version), rule)
