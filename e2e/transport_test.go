@@ -95,6 +95,7 @@ func TestMQTTOverWebSocketWorksWithRealClients(t *testing.T) {
 		}
 	})
 	d := harness.MustConnect(t, harness.ConnectPaho5, harness.Target{URL: s.WebsocketURL()}, harness.Hello{ID: "meter", Password: token})
+	d.Subscribe(1, "meter/#") // answered once the session is established
 	s.Stop()
 	if said := d.Closed(); said.Code != 0x8b {
 		t.Errorf("the server said 0x%02x, want 0x8b", said.Code)

@@ -159,8 +159,9 @@ func (a *audit) expectAtRest() {
 	}
 	var now numbers
 	defer func() {
-		a.tb.Logf("goroutines %v, before %v; descriptors %v, before %v", now["go_goroutines"], a.before["go_goroutines"],
-			now["process_open_fds"], a.before["process_open_fds"])
+		for _, name := range []string{"go_goroutines", "process_open_fds", "go_memstats_heap_alloc_bytes"} {
+			a.tb.Logf("%s %v, before %v", name, now[name], a.before[name])
+		}
 	}()
 	harness.Eventually(a.tb, "the server is as it was before", func() bool {
 		now = a.alone()

@@ -108,7 +108,6 @@ func (o *operator) revokeToken(ctx context.Context, c *client) {
 func (o *operator) rotate(ctx context.Context, c *client) {
 	c.mu.Lock()
 	number := c.secretNumber
-	c.secretNumber++
 	c.mu.Unlock()
 	dead := c.kill(kill{secret: number})
 	var fresh harness.Credential
@@ -117,7 +116,7 @@ func (o *operator) rotate(ctx context.Context, c *client) {
 	}
 	dead()
 	c.mu.Lock()
-	c.secret = fresh.ClientSecret
+	c.secret, c.secretNumber = fresh.ClientSecret, number+1
 	c.mu.Unlock()
 	o.world.saw("secret rotated")
 }

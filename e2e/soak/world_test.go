@@ -94,7 +94,7 @@ type token struct {
 func newWorld(tb testing.TB, seed uint64) *world {
 	tb.Helper()
 	s, f := harness.StartForging(tb,
-		"--leeway", leeway.String(), "--connect-timeout", "2s", "--write-timeout", "2s",
+		"--leeway", leeway.String(), "--connect-timeout", "4s", "--write-timeout", "2s",
 		"--client-max-messages-per-second", fmt.Sprint(rateMost), "--client-max-payload-bytes", fmt.Sprint(payloadMost),
 		"--client-max-connects-per-minute", "0")
 	w := &world{
