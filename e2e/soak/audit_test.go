@@ -14,9 +14,18 @@ import (
 
 // How much more the server may use after the soak than before it.
 const (
-	moreDescriptors = 4  // files of the store
-	moreResident    = 96 // MiB
+	moreDescriptors = 4   // files of the store
+	moreHeap        = 64  // MiB, garbage included
+	moreResident    = 192 // MiB
 	moreVirtual     = 2048
+)
+
+// Names that Prometheus has for what the audit looks at.
+const (
+	goroutines  = "go_goroutines"
+	descriptors = "process_open_fds"
+	heap        = "go_memstats_heap_alloc_bytes"
+	sessions    = "boomgate_sessions"
 )
 
 // An audit knows how the server stood before the soak.
@@ -51,10 +60,10 @@ func (a *audit) atRest() numbers {
 	least, steady := a.alone(), 0
 	harness.Eventually(a.tb, "the server has come to rest", func() bool {
 		now := a.alone()
-		if steady++; now["go_goroutines"] < least["go_goroutines"] || now["process_open_fds"] < least["process_open_fds"] {
+		if steady++; now[goroutines] < least[goroutines] || now[descriptors] < least[descriptors] {
 			least, steady = now, 0
 		}
-		return steady >= 10 && now["boomgate_sessions"] == 0
+		return steady >= 10 && now[sessions] == 0
 	})
 	return least
 }
@@ -129,7 +138,7 @@ func (a *audit) expectDecisionsCounted() {
 // expectEmpty ends all that the crowd has left, each time with a receipt that has to be exact, and wants the server as it was before.
 func (a *audit) expectEmpty() {
 	a.tb.Helper()
-	harness.Eventually(a.tb, "nobody is connected", func() bool { return a.read()["boomgate_sessions"] == 0 })
+	harness.Eventually(a.tb, "nobody is connected", func() bool { return a.read()[sessions] == 0 })
 	a.expired, a.silence = a.expiries(), time.Now().Add(longest+leeway)
 	retained := a.countRetained("auditor")
 	a.tb.Logf("%d retained messages are left", retained)
@@ -159,17 +168,20 @@ func (a *audit) expectAtRest() {
 	}
 	var now numbers
 	defer func() {
-		for _, name := range []string{"go_goroutines", "process_open_fds", "go_memstats_heap_alloc_bytes"} {
+		for _, name := range []string{goroutines, descriptors, heap} {
 			a.tb.Logf("%s %v, before %v", name, now[name], a.before[name])
 		}
 	}()
 	harness.Eventually(a.tb, "the server is as it was before", func() bool {
 		now = a.alone()
-		return now["boomgate_sessions"] == 0 && now["go_goroutines"] <= a.before["go_goroutines"] &&
-			now["process_open_fds"] <= a.before["process_open_fds"]+moreDescriptors && time.Now().After(a.silence)
+		return now[sessions] == 0 && now[goroutines] <= a.before[goroutines] &&
+			now[descriptors] <= a.before[descriptors]+moreDescriptors && time.Now().After(a.silence)
 	})
 	if more := a.expiries() - a.expired; more > 0 {
 		a.tb.Errorf("%d sessions have expired that had ended before", more)
+	}
+	if more := (now[heap] - a.before[heap]) / (1 << 20); more > moreHeap {
+		a.tb.Errorf("the heap has grown by %.0f MiB, want %d at most", more, moreHeap)
 	}
 	w.ExpectBounded(a.tb, a.memory, moreResident, moreVirtual)
 	w.Stop()

@@ -88,22 +88,13 @@ func readKeys(ctx context.Context, store Keys) ([]*signingKey, error) {
 // makeKey writes a new Ed25519 key of that name unless another issuer was faster, which is no error. It is younger than
 // after, whatever the clock says.
 func makeKey(ctx context.Context, cfg Config, name string, after time.Time) error {
-	seed := make([]byte, ed25519.SeedSize)
-	if _, err := io.ReadFull(cfg.Rand, seed); err != nil {
-		return fmt.Errorf("making a signing key: %w", err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(ed25519.NewKeyFromSeed(seed))
-	if err != nil {
-		return fmt.Errorf("encoding a signing key: %w", err)
-	}
 	created := cfg.Now().UTC().Truncate(time.Millisecond)
 	if !created.After(after) {
 		created = after.Add(time.Millisecond)
 	}
-	record := provisioning.Key{ID: name, Use: provisioning.UseSignature, Alg: algEdDSA, Private: private, CreatedAt: created}
-	key, err := parseKey(record)
+	record, key, err := drawKey(cfg.Rand, name, created)
 	if err != nil {
-		return fmt.Errorf("checking a new signing key: %w", err)
+		return err
 	}
 	err = cfg.Store.Apply(ctx, provisioning.ChangeSet{Keys: []provisioning.KeyChange{{Key: record}}})
 	if errors.Is(err, provisioning.ErrConflict) || errors.Is(err, provisioning.ErrExists) {
@@ -114,6 +105,31 @@ func makeKey(ctx context.Context, cfg Config, name string, after time.Time) erro
 	}
 	cfg.Logger.InfoContext(ctx, "signing key made", keyKeyID, key.kid, keyAlgorithm, key.alg)
 	return nil
+}
+
+// draws bounds how often a key is drawn whose ID would be taken for a flag.
+const draws = 8
+
+// drawKey makes a key. One in 64 thumbprints begins with a hyphen, which a command line would take for a flag: it is drawn again.
+func drawKey(rand io.Reader, name string, created time.Time) (record provisioning.Key, key *signingKey, err error) {
+	for range draws {
+		seed := make([]byte, ed25519.SeedSize)
+		if _, err := io.ReadFull(rand, seed); err != nil {
+			return record, nil, fmt.Errorf("making a signing key: %w", err)
+		}
+		private, err := x509.MarshalPKCS8PrivateKey(ed25519.NewKeyFromSeed(seed))
+		if err != nil {
+			return record, nil, fmt.Errorf("encoding a signing key: %w", err)
+		}
+		record = provisioning.Key{ID: name, Use: provisioning.UseSignature, Alg: algEdDSA, Private: private, CreatedAt: created}
+		if key, err = parseKey(record); err != nil {
+			return record, nil, fmt.Errorf("checking a new signing key: %w", err)
+		}
+		if key.kid[0] != '-' {
+			break
+		}
+	}
+	return record, key, nil
 }
 
 // parseKeys reads the records and orders them by age, then key ID. A record that cannot be read is an error: to leave it
