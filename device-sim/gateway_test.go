@@ -187,8 +187,26 @@ func (b *broker) dial(ctx context.Context, network, address string) (net.Conn, e
 	}
 	near, far := wire()
 	b.conns = append(b.conns, far)
-	go func() { _ = b.server.EstablishConnection("pipe", far) }()
-	return near, nil
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = b.server.EstablishConnection("pipe", far)
+	}()
+	return &polite{Conn: near, served: served}, nil
+}
+
+// polite is a connection whose Close returns when the server is done with it. A client that came back sooner could be let in before the
+// server has read its DISCONNECT, and the server would publish its will.
+type polite struct {
+	net.Conn
+
+	served <-chan struct{}
+}
+
+func (p *polite) Close() error {
+	err := p.Conn.Close()
+	<-p.served
+	return err
 }
 
 func (b *broker) set(change func()) {
