@@ -5,10 +5,8 @@ import (
 	"crypto/rsa"
 	"encoding/json"
 	"maps"
-	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"regexp"
 	"testing"
 	"time"
@@ -105,15 +103,10 @@ func startWithIssuer(tb testing.TB, settings string, key *rsa.PrivateKey) *harne
 	tb.Helper()
 	set, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key.Public(), KeyID: "rsa-1", Algorithm: "RS256", Use: "sig"}}})
 	harness.Must(tb, err)
-	issuer := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(set)
-	}))
+	issuer := httptest.NewServer(harness.Serve(string(set)))
 	tb.Cleanup(issuer.Close)
 	settings = regexp.MustCompile(`jwks_url: \S+`).ReplaceAllString(settings, "jwks_url: "+issuer.URL+"/keys")
-	file := filepath.Join(tb.TempDir(), "boomgate.yaml")
-	harness.Must(tb, os.WriteFile(file, []byte(settings), 0o600))
-	return harness.StartServer(tb, "--config", file)
+	return harness.StartServer(tb, "--config", harness.ConfigFile(tb, settings))
 }
 
 // mintForeign signs a product's token, with some claims changed.

@@ -11,9 +11,10 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/boomgate/boomgate/provisioning/fleetapi"
 )
 
 const (
@@ -26,68 +27,13 @@ const (
 // explainActions are what can be asked about beside a CONNECT.
 var explainActions = []string{"publish", "subscribe", "receive"}
 
-// explainQuestion is what POST /v1/explain takes.
-type explainQuestion struct {
-	Token        string          `json:"token,omitempty"`
-	ClientID     string          `json:"client_id,omitempty"`
-	Connect      *explainConnect `json:"connect,omitempty"`
-	Action       string          `json:"action,omitempty"`
-	Topic        string          `json:"topic,omitempty"`
-	QoS          int             `json:"qos,omitempty"`
-	Retain       bool            `json:"retain,omitempty"`
-	PayloadBytes int             `json:"payload_bytes,omitempty"`
-}
-
-type explainConnect struct {
-	MQTTClientID string       `json:"mqtt_client_id,omitempty"`
-	Thumbprint   string       `json:"thumbprint,omitempty"`
-	Will         *explainWill `json:"will,omitempty"`
-}
-
-type explainWill struct {
-	Topic  string `json:"topic"`
-	QoS    int    `json:"qos,omitempty"`
-	Retain bool   `json:"retain,omitempty"`
-}
-
-// explanation is what it answers.
-type explanation struct {
-	Allowed    bool   `json:"allowed"`
-	Rule       string `json:"rule"`
-	Grant      string `json:"grant"`
-	ReasonCode int    `json:"reason_code"`
-	ReturnCode int    `json:"return_code"`
-	Checks     []struct {
-		Name   string `json:"name"`
-		Passed bool   `json:"passed"`
-		Detail string `json:"detail"`
-	} `json:"checks"`
-	Fix      string   `json:"fix"`
-	ClientID string   `json:"client_id"`
-	Issuer   string   `json:"issuer"`
-	Grants   []string `json:"grants"`
-}
-
-// lastRefusal is one entry of GET /v1/explain/last.
-type lastRefusal struct {
-	Time         time.Time `json:"time"`
-	Kind         string    `json:"kind"`
-	Rule         string    `json:"rule"`
-	ReasonCode   int       `json:"reason_code"`
-	MQTTClientID string    `json:"mqtt_client_id"`
-	Remote       string    `json:"remote"`
-	Topic        string    `json:"topic"`
-	Detail       string    `json:"detail"`
-	Verified     bool      `json:"verified"`
-}
-
 type explainOptions struct {
 	conn      connection
 	last      string
 	tokenFile string
-	question  explainQuestion
-	connect   explainConnect
-	will      explainWill
+	question  fleetapi.ExplainRequest
+	connect   fleetapi.ConnectQuestion
+	will      fleetapi.WillQuestion
 	format    outputFormat
 }
 
@@ -124,9 +70,9 @@ The exit code is 0 whether the verdict is allowed or refused.`,
 	flags.StringVar(&opts.connect.MQTTClientID, "mqtt-client-id", "", "MQTT client `ID` of the connection (default: the client's own; for a token, one that the server assigns)")
 	flags.StringVar(&opts.connect.Thumbprint, "thumbprint", "", "x5t#S256 of the certificate that the connection presents")
 	flags.StringVar(&opts.will.Topic, "will-topic", "", "`topic` of the connection's will")
-	flags.IntVar(&opts.will.QoS, "will-qos", 0, "QoS of the will")
+	flags.Uint8Var(&opts.will.QoS, "will-qos", 0, "QoS of the will")
 	flags.BoolVar(&opts.will.Retain, "will-retain", false, "the will is to be retained")
-	flags.IntVar(&opts.question.QoS, "qos", 0, "QoS of the message or subscription")
+	flags.Uint8Var(&opts.question.QoS, "qos", 0, "QoS of the message or subscription")
 	flags.BoolVar(&opts.question.Retain, "retain", false, "the message is to be retained")
 	flags.IntVar(&opts.question.PayloadBytes, "payload-bytes", 0, "size of the message")
 	cmd.MarkFlagsMutuallyExclusive("last", "token-file")
@@ -136,7 +82,7 @@ The exit code is 0 whether the verdict is allowed or refused.`,
 }
 
 // ask turns the command line into a question.
-func (o explainOptions) ask(a *app, args []string) (explainQuestion, error) {
+func (o explainOptions) ask(a *app, args []string) (fleetapi.ExplainRequest, error) {
 	q := o.question
 	if o.tokenFile != "" {
 		token, err := readToken(a, o.tokenFile)
@@ -153,7 +99,7 @@ func (o explainOptions) ask(a *app, args []string) (explainQuestion, error) {
 	if o.will.Topic != "" {
 		o.connect.Will = &o.will
 	}
-	if len(args) == 0 || o.connect != (explainConnect{}) {
+	if len(args) == 0 || o.connect != (fleetapi.ConnectQuestion{}) {
 		o.connect.MQTTClientID = firstOf(o.connect.MQTTClientID, q.ClientID)
 		q.Connect = &o.connect
 	}
@@ -206,14 +152,14 @@ func runExplain(ctx context.Context, a *app, args []string, opts explainOptions)
 	if opts.format.machine() {
 		return opts.format.one(a.stdout, answer.body)
 	}
-	e, err := decode[explanation](answer)
+	e, err := decode[fleetapi.Explanation](answer)
 	if err != nil {
 		return err
 	}
-	return e.print(a.stdout)
+	return printExplanation(a.stdout, e)
 }
 
-func (e explanation) print(w io.Writer) error {
+func printExplanation(w io.Writer, e fleetapi.Explanation) error {
 	verdict := "ALLOWED"
 	if !e.Allowed {
 		verdict = "REFUSED"
@@ -285,7 +231,7 @@ func runExplainLast(ctx context.Context, a *app, args []string, opts explainOpti
 	})
 }
 
-func refusalRow(r lastRefusal) []string {
+func refusalRow(r fleetapi.Refusal) []string {
 	identity := "proven"
 	if !r.Verified {
 		identity = "claimed"

@@ -6,20 +6,13 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/boomgate/boomgate/provisioning/fleetapi"
 )
 
 const keysPath = "/v1/signing-keys"
-
-// signingKey is a key of the issuer as the fleet API shows it.
-type signingKey struct {
-	ID        string    `json:"id"`
-	Alg       string    `json:"alg"`
-	CreatedAt time.Time `json:"created_at"`
-	Current   bool      `json:"current"`
-}
 
 type keyOptions struct {
 	conn   connection
@@ -61,7 +54,7 @@ func newKeysListCommand(a *app) *cobra.Command {
 	return cmd
 }
 
-func keyRow(k signingKey) []string {
+func keyRow(k fleetapi.SigningKey) []string {
 	now := "no"
 	if k.Current {
 		now = "yes"

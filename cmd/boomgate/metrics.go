@@ -25,6 +25,7 @@ const (
 type metrics struct {
 	registry  *prometheus.Registry
 	decisions *prometheus.CounterVec
+	published prometheus.Counter // the one of them that every message counts
 	tokens    *prometheus.CounterVec
 	changes   *prometheus.HistogramVec
 }
@@ -46,6 +47,7 @@ func newMetrics(sessions func() int) *metrics {
 			Buckets: revocationBuckets,
 		}, []string{labelKind}),
 	}
+	m.published = m.decisions.WithLabelValues(string(authhook.KindPublish), authhook.RuleGranted, strconv.FormatBool(true))
 	m.registry.MustRegister(
 		m.decisions, m.tokens, m.changes,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "boomgate_sessions", Help: "Connected MQTT sessions."},
@@ -56,6 +58,10 @@ func newMetrics(sessions func() int) *metrics {
 }
 
 func (m *metrics) seeDecision(e authhook.Event) {
+	if e.Kind == authhook.KindPublish && e.Allowed {
+		m.published.Inc()
+		return
+	}
 	m.decisions.WithLabelValues(string(e.Kind), e.Rule, strconv.FormatBool(e.Allowed)).Inc()
 }
 

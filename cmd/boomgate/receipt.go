@@ -3,19 +3,13 @@ package main
 import (
 	"fmt"
 	"strings"
+	"time"
+
+	"github.com/boomgate/boomgate/provisioning"
 )
 
 // receipt tells what ended with a change of rights.
-type receipt struct {
-	SessionsClosed       int     `json:"sessions_closed"`
-	SessionsRejudged     int     `json:"sessions_rejudged"`
-	SubscriptionsDropped int     `json:"subscriptions_dropped"`
-	QueuedDropped        int     `json:"queued_dropped"`
-	WillsCancelled       int     `json:"wills_cancelled"`
-	RetainedRemoved      int     `json:"retained_removed"`
-	SecretsRemoved       int     `json:"secrets_removed"`
-	TookMS               float64 `json:"took_ms"`
-}
+type receipt struct{ provisioning.Receipt }
 
 // String tells it as the rest of a sentence; nothing where nothing ended.
 func (r receipt) String() string {
@@ -24,13 +18,13 @@ func (r receipt) String() string {
 		count int
 		what  string
 	}{
-		{r.SessionsClosed, "sessions closed"},
-		{r.SessionsRejudged, "sessions re-judged"},
-		{r.SubscriptionsDropped, "subscriptions dropped"},
-		{r.QueuedDropped, "queued messages dropped"},
-		{r.WillsCancelled, "wills cancelled"},
-		{r.RetainedRemoved, "retained messages removed"},
-		{r.SecretsRemoved, "secrets removed"},
+		{r.Sessions, "sessions closed"},
+		{r.Rejudged, "sessions re-judged"},
+		{r.Subscriptions, "subscriptions dropped"},
+		{r.Queued, "queued messages dropped"},
+		{r.Wills, "wills cancelled"},
+		{r.Retained, "retained messages removed"},
+		{r.Secrets, "secrets removed"},
 	} {
 		if part.count > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", part.count, part.what))
@@ -39,5 +33,5 @@ func (r receipt) String() string {
 	if len(parts) == 0 {
 		return ""
 	}
-	return fmt.Sprintf(" (%s; %.1f ms)", strings.Join(parts, ", "), r.TookMS)
+	return fmt.Sprintf(" (%s; %.1f ms)", strings.Join(parts, ", "), float64(r.Took)/float64(time.Millisecond))
 }

@@ -8,23 +8,11 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/boomgate/boomgate/provisioning"
 )
 
 const revocationsPath = "/v1/revocations"
-
-// revocation is a record of the fleet API.
-type revocation struct {
-	ID           string    `json:"id"`
-	ClientID     string    `json:"client_id"`
-	TokenID      string    `json:"token_id"`
-	CredentialID string    `json:"credential_id"`
-	KeyID        string    `json:"key_id"`
-	IssuedBefore time.Time `json:"issued_before"`
-	ExpiresAt    time.Time `json:"expires_at"`
-	CreatedAt    time.Time `json:"created_at"`
-	CreatedBy    string    `json:"created_by"`
-	Reason       string    `json:"reason"`
-}
 
 // newRevocation is the body that makes one.
 type newRevocation struct {
@@ -112,8 +100,8 @@ func runRevocationCreate(ctx context.Context, a *app, opts revocationOptions) er
 		return opts.format.one(a.stdout, answer.body)
 	}
 	result, err := decode[struct {
-		Revocation revocation `json:"revocation"`
-		Receipt    receipt    `json:"receipt"`
+		Revocation provisioning.Revocation `json:"revocation"`
+		Receipt    receipt                 `json:"receipt"`
 	}](answer)
 	if err != nil {
 		return err
@@ -146,7 +134,7 @@ func newRevocationsListCommand(a *app) *cobra.Command {
 	return cmd
 }
 
-func revocationRow(r revocation) []string {
+func revocationRow(r provisioning.Revocation) []string {
 	before := ""
 	if !r.IssuedBefore.IsZero() {
 		before = clock(r.IssuedBefore)

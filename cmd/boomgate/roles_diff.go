@@ -11,18 +11,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/boomgate/boomgate/provisioning"
+	"github.com/boomgate/boomgate/provisioning/fleetapi"
 )
-
-// clientDiff is what one client gains and loses by a change of a role.
-type clientDiff struct {
-	ID    string               `json:"id"`
-	Gains []provisioning.Grant `json:"gains"`
-	Loses []provisioning.Grant `json:"loses"`
-}
 
 // rolePreview is a page of what POST /v1/roles/{id}/preview answers.
 type rolePreview struct {
-	Items      []json.RawMessage `json:"items"` // of clientDiff
+	Items      []json.RawMessage `json:"items"` // of fleetapi.ClientDiff
 	Unchanged  int               `json:"unchanged"`
 	NextCursor string            `json:"next_cursor"`
 }
@@ -110,19 +104,19 @@ func runRoleDiff(ctx context.Context, a *app, id string, opts roleDiffOptions) e
 
 func printRoleDiff(a *app, format outputFormat, diffs []json.RawMessage, unchanged int) error {
 	if format.machine() {
-		return printList(a, format, "clients", nil, func(clientDiff) []string { return nil }, func(visit func([]json.RawMessage) error) error {
+		return printList(a, format, "clients", nil, func(fleetapi.ClientDiff) []string { return nil }, func(visit func([]json.RawMessage) error) error {
 			return visit(diffs)
 		})
 	}
 	changes := newTable("CLIENT", "CHANGE", "AUDIENCE", "SCOPE")
 	for _, text := range diffs {
-		var diff clientDiff
+		var diff fleetapi.ClientDiff
 		if err := json.Unmarshal(text, &diff); err != nil {
 			return fmt.Errorf("read the answer of the server: %w", err)
 		}
 		for _, change := range []struct {
 			sign   string
-			grants []provisioning.Grant
+			grants []fleetapi.Grant
 		}{{"gains", diff.Gains}, {"loses", diff.Loses}} {
 			for _, grant := range change.grants {
 				for _, scope := range grant.Scopes {
