@@ -39,15 +39,5 @@ func runRetireSecret(ctx context.Context, a *app, kind clientKind, id, secret st
 	} else if err != nil {
 		return err
 	}
-	if opts.format.machine() {
-		return opts.format.one(a.stdout, answer.body)
-	}
-	result, err := decode[struct {
-		Receipt receipt `json:"receipt"`
-	}](answer)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(a.stdout, "Retired secret %s of %s %s%s\n", printable(secret), kind.singular, id, result.Receipt)
-	return err
+	return printEnded(a, opts.format, fmt.Sprintf("Retired secret %s of %s %s", printable(secret), kind.singular, id), answer)
 }

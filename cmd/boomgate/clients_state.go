@@ -113,14 +113,7 @@ func printStateChange(a *app, kind clientKind, change stateChange, id string, an
 		members["id"], _ = json.Marshal(id)
 		return format.one(a.stdout, members)
 	}
-	result, err := decode[struct {
-		Receipt receipt `json:"receipt"`
-	}](answer)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(a.stdout, "%s %s %s%s\n", change.done, kind.singular, id, result.Receipt)
-	return nil
+	return printEnded(a, format, fmt.Sprintf("%s %s %s", change.done, kind.singular, id), answer)
 }
 
 // confirm asks a person whether to go on; where nobody can be asked, --yes is needed.

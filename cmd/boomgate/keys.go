@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/url"
 
@@ -97,15 +96,5 @@ func runKeyRevoke(ctx context.Context, a *app, id string, opts keyOptions) error
 	} else if err != nil {
 		return err
 	}
-	if opts.format.machine() {
-		return opts.format.one(a.stdout, answer.body)
-	}
-	result, err := decode[struct {
-		Receipt receipt `json:"receipt"`
-	}](answer)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(a.stdout, "Revoked key %s%s\n", printable(id), result.Receipt)
-	return err
+	return printEnded(a, opts.format, "Revoked key "+printable(id), answer)
 }

@@ -35,3 +35,18 @@ func (r receipt) String() string {
 	}
 	return fmt.Sprintf(" (%s; %.1f ms)", strings.Join(parts, ", "), float64(r.Took)/float64(time.Millisecond))
 }
+
+// printEnded prints a change and what ended with it, or the whole answer for a program.
+func printEnded(a *app, format outputFormat, done string, answer apiAnswer) error {
+	if format.machine() {
+		return format.one(a.stdout, answer.body)
+	}
+	result, err := decode[struct {
+		Receipt receipt `json:"receipt"`
+	}](answer)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(a.stdout, "%s%s\n", done, result.Receipt)
+	return err
+}

@@ -8,29 +8,15 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/boomgate/boomgate/provisioning/fleetapi"
 )
 
 const sessionsPath = "/v1/sessions"
 
 func sessionPath(id string) string { return sessionsPath + "/" + url.PathEscape(id) }
-
-// liveSession is a connection as the fleet API shows it.
-type liveSession struct {
-	ID            string    `json:"id"`
-	ClientID      string    `json:"client_id"`
-	Remote        string    `json:"remote"`
-	Protocol      string    `json:"protocol"`
-	Listener      string    `json:"listener"`
-	ConnectedAt   time.Time `json:"connected_at"`
-	ExpiresAt     time.Time `json:"expires_at"`
-	Subscriptions int       `json:"subscriptions"`
-	TokenID       string    `json:"token_id"`
-	Renewals      uint64    `json:"renewals"`
-	Refused       uint64    `json:"refused"`
-}
 
 type sessionOptions struct {
 	conn     connection
@@ -84,10 +70,10 @@ func runSessionList(ctx context.Context, a *app, opts sessionOptions) error {
 	})
 }
 
-func sessionRow(s liveSession) []string {
+func sessionRow(s fleetapi.Session) []string {
 	return []string{
 		s.ID, s.ClientID, s.Remote, s.Protocol, s.Listener, clock(s.ConnectedAt), clock(s.ExpiresAt), strconv.Itoa(s.Subscriptions),
-		strconv.FormatUint(s.Refused, 10),
+		strconv.Itoa(s.Refused),
 	}
 }
 
@@ -120,7 +106,7 @@ func runSessionShow(ctx context.Context, a *app, id string, opts sessionOptions)
 	if opts.format.machine() {
 		return opts.format.one(a.stdout, answer.body)
 	}
-	session, err := decode[liveSession](answer)
+	session, err := decode[fleetapi.Session](answer)
 	if err != nil {
 		return err
 	}
@@ -134,8 +120,8 @@ func runSessionShow(ctx context.Context, a *app, id string, opts sessionOptions)
 	record.add("token expires", clock(session.ExpiresAt))
 	record.add("subscriptions", strconv.Itoa(session.Subscriptions))
 	record.add("token id", session.TokenID)
-	record.add("renewals", strconv.FormatUint(session.Renewals, 10))
-	record.add("refused", strconv.FormatUint(session.Refused, 10))
+	record.add("renewals", strconv.Itoa(session.Renewals))
+	record.add("refused", strconv.Itoa(session.Refused))
 	return record.print(a.stdout)
 }
 
@@ -176,13 +162,9 @@ func runSessionClose(ctx context.Context, a *app, ids []string, opts sessionOpti
 			failures = append(failures, fmt.Errorf("session %s: %w", id, explainMissingSession(err)))
 			continue
 		}
-		result, err := decode[struct {
-			Receipt receipt `json:"receipt"`
-		}](answer)
-		if err != nil {
+		if err := printEnded(a, formatTable, "Closed session "+printable(id), answer); err != nil {
 			return err
 		}
-		fmt.Fprintf(a.stdout, "Closed session %s%s\n", printable(id), result.Receipt)
 	}
 	return errors.Join(failures...)
 }
