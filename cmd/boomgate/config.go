@@ -146,9 +146,8 @@ func loadConfig(flags *pflag.FlagSet, environ []string) (Config, error) {
 	cfg := defaultConfig()
 	if err := k.UnmarshalWithConf("", &cfg, koanf.UnmarshalConf{}); err != nil {
 		faults = append(faults, splitDecodeError(err)...)
-	}
-	if len(faults) == 0 {
-		faults = cfg.faults()
+	} else {
+		faults = append(faults, cfg.faults()...)
 	}
 	return cfg, joinFaults(faults)
 }

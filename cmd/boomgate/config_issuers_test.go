@@ -44,7 +44,7 @@ func TestJ5_EveryFaultOfTheIssuersIsNamedAtOnce(t *testing.T) {
 		want    []string
 	}{
 		"nothing said":          {"issuers:\n  - {}\n", nil, []string{"issuers[0]: name", "issuer is missing", "audience is missing", "jwks_url and jwks_file"}},
-		"a misspelt key":        {"issuers:\n  - issuerr: a\n", nil, []string{`unknown key "issuerr" in issuers[0]`}},
+		"a misspelt key":        {"issuers:\n  - issuerr: a\n", nil, []string{`unknown key "issuerr" in issuers[0]`, "issuers[0]: issuer is missing"}},
 		"no list":               {"issuers: auth0\n", nil, []string{"issuers is no list"}},
 		"members that are none": {"issuers: [auth0]\n", nil, []string{"issuers[0] has no members"}},
 		"twice the same": {
